@@ -1,0 +1,77 @@
+"""Outcomes, findings and verdicts: a gate is the worst of its findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+
+class Outcome(IntEnum):
+    """Ordered from best to worst; a verdict is the worst outcome of its findings."""
+
+    PASS = 0
+    INCONCLUSIVE = 1
+    NO_DATA = 2
+    ERROR = 3
+    FAIL = 4
+
+
+NO_DATA_REASONS = frozenset(
+    {"no_data", "missing_propensity", "non_finite", "baseline_missing", "stale", "rejects"}
+)
+EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_HOLD, EXIT_ERROR, EXIT_FIRING = 0, 1, 2, 3, 4, 5
+
+
+def outcome_of_reason(reason: str) -> Outcome:
+    """The outcome of an estimate that carries `reason`: NO_DATA or INCONCLUSIVE, never PASS."""
+    return Outcome.NO_DATA if reason in NO_DATA_REASONS else Outcome.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check says. NaN stands for "there is no such number". `message` is a finished
+    sentence; `needs` says what is still needed and is never empty unless the outcome is PASS."""
+
+    item: str
+    check: str
+    role: str
+    outcome: Outcome
+    message: str
+    needs: str = ""
+    reason: str | None = None
+    metric: str = ""
+    key: str = ""
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    limit: float = math.nan
+    n: float = math.nan
+    unit: str = ""
+    method: str = ""
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+
+
+def worst(findings: Iterable[Finding]) -> Outcome:
+    """The verdict: the worst outcome of guardrails and sign-offs, NO_DATA if there are none.
+
+    Signals and items that are off are shown and never change it.
+    """
+    outcomes = [f.outcome for f in findings if f.role in ("guardrail", "sign_off")]
+    return max(outcomes, default=Outcome.NO_DATA)
+
+
+def exit_code(outcome: Outcome, rollback_fired: bool) -> int:
+    """Exit code of `monitor gate`, precedence 5 > 1 > 4 > 3 > 0; only PASS is 0."""
+    if rollback_fired:
+        return EXIT_FIRING
+    return {
+        Outcome.PASS: EXIT_PASS,
+        Outcome.FAIL: EXIT_FAIL,
+        Outcome.ERROR: EXIT_ERROR,
+        Outcome.NO_DATA: EXIT_HOLD,
+        Outcome.INCONCLUSIVE: EXIT_HOLD,
+    }[outcome]

@@ -1,0 +1,547 @@
+"""monitor.yaml: read strictly, refused with all its errors at once, each with file:line.
+
+Only names and numbers live in the file. Unknown keys are errors with a suggestion; keys whose
+feature is not built yet are refused as such. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+CANONICAL = (
+    "decision_id ts policy_id policy_version unit_id episode_id step terminal segment action propensity "
+    "action_probs n_actions candidate_id candidate_action candidate_propensity candidate_probs "
+    "proposed_action q_value candidate_value uncertainty reward reward_ts proxy_reward outcome shaping "
+    "intrinsic keep_prob overridden irreversible activated"
+).split()
+CANONICAL_PREFIXES = (
+    "state_", "action_", "candidate_action_", "proposed_action_", "cost_", "predicted_"
+)
+NOT_YET = {
+    "retention": "limits on how long raw decisions are kept",
+    "pii": "hashing of personal columns",
+    "experiment": "A/B comparison",
+    "expectations": "Great Expectations suites",
+    "on_incident": "further acts on an incident",
+    "alerts.on_call": "escalation to an on-call list",
+    "alerts.escalate_after": "escalation to an on-call list",
+    "baseline.path": "a baseline from a file of its own",
+    "episode_timeout": "episode returns",
+}
+
+
+class ConfigError(Exception):
+    """Every mistake found in one configuration, a sentence each."""
+
+    def __init__(self, errors: list[str]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(errors))
+
+
+def _not_yet(what: str) -> PydanticCustomError:
+    return PydanticCustomError("not_yet", "{what} is not available yet in this version", {"what": what})
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
+    if not match:
+        raise PydanticCustomError("duration", "must be a duration such as 10m, 1h, 24h or 30d")
+    return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+
+
+def _instant(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise PydanticCustomError("instant", "must be a date or a time such as 2026-01-31") from None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise PydanticCustomError("instant", "must be a date or a time such as 2026-01-31")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise PydanticCustomError(
+            "name", "must be a name of small letters, digits and _ that starts with a letter"
+        )
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Name = Annotated[str, AfterValidator(_name)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Policies(Model):
+    candidate: str
+    incumbent: str
+    safe: str
+
+
+class Source(Model):
+    """One set of log files of the same shape."""
+
+    paths: Annotated[list[str], Field(min_length=1)]
+    format: Literal["jsonl", "csv", "parquet"]
+    kind: Literal["decisions", "rewards", "recommendations"] = "decisions"
+    columns: dict[str, str | list[str]] = {}
+    constants: dict[str, str | float | bool] = {}
+    time: Literal["iso", "epoch_seconds", "epoch_milliseconds"] = "iso"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+
+    @field_validator("columns", "constants")
+    @classmethod
+    def _known_columns(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, target in value.items():
+            if name not in CANONICAL and not name.startswith(CANONICAL_PREFIXES):
+                near = difflib.get_close_matches(name, CANONICAL, 1)
+                hint = f"; did you mean '{near[0]}'?" if near else ""
+                raise PydanticCustomError(
+                    "column", "'{name}' is not a column of a decision{hint}", {"name": name, "hint": hint}
+                )
+            _name(name)
+            if isinstance(target, list) and name != "segment":
+                raise PydanticCustomError(
+                    "column", "'{name}' takes one column of the log, only segment takes several", {"name": name}
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _says_who_decided(self) -> Source:
+        given = {*self.columns, *self.constants}
+        if self.kind == "decisions" and self.columns and "policy_id" not in given:
+            raise PydanticCustomError(
+                "policy", "a source of decisions names its policy: map `policy_id` or give it under constants"
+            )
+        return self
+
+
+class Log(Model):
+    sources: Annotated[list[Source], Field(min_length=1)]
+    propensity: Literal["probability", "density", "log"] = "probability"
+    lag: Duration = timedelta(minutes=10)
+    max_rejects: Share = 0.01
+    dedupe_within: Duration = timedelta(hours=48)
+    combine: Literal["latest", "sum", "max"] = "latest"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source_inline(cls, value: Any) -> Any:
+        inline = set(Source.model_fields) & set(value) if isinstance(value, Mapping) else set()
+        if not inline:
+            return value
+        if "sources" in value:
+            raise PydanticCustomError(
+                "sources", "takes either `sources` or the keys of one source, not both"
+            )
+        rest = {k: v for k, v in value.items() if k not in inline}
+        return {**rest, "sources": [{k: value[k] for k in inline}]}
+
+
+class State(Model):
+    numeric: list[Name] = []
+    categorical: list[Name] = []
+
+    @model_validator(mode="after")
+    def _each_once(self) -> State:
+        features = self.numeric + self.categorical
+        twice = sorted({f for f in features if features.count(f) > 1})
+        if twice:
+            raise PydanticCustomError(
+                "feature", "lists '{name}' twice; a feature is declared once", {"name": twice[0]}
+            )
+        return self
+
+    @property
+    def features(self) -> list[str]:
+        return [*self.numeric, *self.categorical]
+
+
+class Unit(Model):
+    column: str | None = None
+    block: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Unit:
+        if (self.column is None) == (self.block is None):
+            raise PydanticCustomError("unit", "is {{column: NAME}}, {{block: 24h}} or decision")
+        return self
+
+
+class Reward(Model):
+    range: tuple[Finite, Finite]
+    discount: Finite = 1.0
+    matures_after: Duration = timedelta(0)
+    missing_after_maturity: Literal[0, "exclude"]
+
+    @field_validator("range")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not value[0] < value[1]:
+            raise PydanticCustomError("range", "must be [lowest, highest] with lowest < highest")
+        return value
+
+    @field_validator("discount")
+    @classmethod
+    def _undiscounted(cls, value: float) -> float:
+        if value != 1.0:
+            raise _not_yet("a discount other than 1.0 (episode returns)")
+        return value
+
+
+class OutcomeColumn(Model):
+    matures_after: Duration
+
+
+class Constraint(Model):
+    """d_k is `limit`, δ is `margin`."""
+
+    limit: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    measure: Literal["rate", "mean_cost", "episode_cost"] = "rate"
+    hard: bool = False
+
+    @field_validator("measure")
+    @classmethod
+    def _rate_only(cls, value: str) -> str:
+        if value != "rate":
+            raise _not_yet(f"measure: {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _hard_is_zero(self) -> Constraint:
+        if self.hard and (self.limit or self.margin):
+            raise PydanticCustomError("hard", "a hard constraint has limit 0.0 and margin 0.0")
+        if not self.hard and self.limit > 1:
+            raise PydanticCustomError("limit", "the limit of a rate is at most 1")
+        return self
+
+
+class Period(Model):
+    start: Annotated[Instant, Field(alias="from")]
+    end: Annotated[Instant, Field(alias="to")]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Period:
+        if not self.start < self.end:
+            raise PydanticCustomError("period", "`from` must be before `to`")
+        return self
+
+
+class Baseline(Period):
+    policy: str
+
+
+class Training(Model):
+    until: Instant | None = None
+    ids: str | None = None
+    none: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Training:
+        if sum(v is not None for v in (self.until, self.ids, self.none)) != 1:
+            raise PydanticCustomError("training", "is one of until: DATE, ids: FILE, none: REASON")
+        return self
+
+
+class Rollback(Model):
+    kind: Literal["file", "command", "webhook"] = "file"
+    path: str = "var/active_policy.json"
+
+    @field_validator("kind")
+    @classmethod
+    def _file_only(cls, value: str) -> str:
+        if value != "file":
+            raise _not_yet(f"rollback kind {value}")
+        return value
+
+
+class Channel(Model):
+    kind: Literal["console", "slack", "webhook", "pagerduty", "apprise"]
+    channel: str | None = None
+    base_url: str | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _built(cls, value: str) -> str:
+        if value not in ("console", "slack"):
+            raise _not_yet(f"channel kind {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _slack_has_a_channel(self) -> Channel:
+        if self.kind == "slack" and not self.channel:
+            raise PydanticCustomError("channel", "a slack channel needs `channel`, such as \"#rl-oncall\"")
+        return self
+
+
+class Alerts(Model):
+    channels: list[Channel] = [Channel(kind="console")]
+
+
+
+class Config(Model):
+    store: str = "var/monitor"
+    policies: Policies
+    log: Log
+    unit: Unit | Literal["decision"] | None = None
+    state: State = State()
+    season: Literal["24h", "7d"] = "24h"
+    reward: Reward
+    outcome: OutcomeColumn | None = None
+    constraints: dict[Name, Constraint] = {}
+    envelope: dict[Name, tuple[Finite, Finite]] = {}
+    baseline: Baseline | None = None
+    training: Training | None = None
+    held_out: Period | None = None
+    conditions: dict[Name, list[str]] = {}
+    window: Duration = timedelta(hours=1)
+    acting: Literal["observe", "alert", "rollback"] = "rollback"
+    act_within: Duration = timedelta(hours=24)
+    pass_expires: Duration = timedelta(days=7)
+    rollback: Rollback = Rollback()
+    alerts: Alerts = Alerts()
+    checklists: str | None = None
+
+    @field_validator("window")
+    @classmethod
+    def _whole_hours(cls, value: timedelta) -> timedelta:
+        hours = value.total_seconds() / 3600
+        if hours < 1 or hours != int(hours) or 24 % hours:
+            raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
+        return value
+
+    @field_validator("conditions")
+    @classmethod
+    def _known_conditions(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+    @property
+    def hard(self) -> list[str]:
+        return [k for k, c in self.constraints.items() if c.hard]
+
+    @property
+    def soft(self) -> list[str]:
+        return [k for k, c in self.constraints.items() if not c.hard]
+
+    @property
+    def action_dims(self) -> list[str]:
+        """Continuous dimensions of the action, from the envelope and the mapped columns."""
+        mapped = (c for s in self.log.sources for c in s.columns if c.startswith("action_"))
+        return sorted({*self.envelope, *(c.removeprefix("action_") for c in mapped)} - {"probs"})
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of what changes numbers: not store, alerts or rollback."""
+        body = self.model_dump(mode="json", exclude={"store", "alerts", "rollback", "acting", "act_within"})
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Loaded(Model):
+    """A valid configuration and the folder its paths are relative to."""
+
+    config: Config
+    folder: Path
+
+    def path(self, relative: str) -> Path:
+        return self.folder / relative
+
+
+def load(path: Path) -> Loaded:
+    """Read and check `monitor.yaml`. Raises ConfigError with every mistake, each with file:line."""
+    try:
+        document = read_yaml(path)
+    except ConfigError:
+        raise
+    if not isinstance(document, CommentedMap):
+        raise ConfigError([f"{path.name}:1: the file is empty or not a mapping; run `monitor init` to write one"])
+    errors: list[tuple[int, str]] = []
+    for dotted, what in NOT_YET.items():
+        line = _line_of(document, tuple(dotted.split(".")))
+        if line is not None:
+            errors.append(
+                (line, f"key '{dotted}' is not available yet in this version ({what}); remove it")
+            )
+    plain = _plain(document)
+    for dotted in NOT_YET:
+        _drop(plain, dotted.split("."))
+    config: Config | None = None
+    try:
+        config = Config.model_validate(plain)
+    except ValidationError as error:
+        errors += [_describe(document, detail) for detail in error.errors()]
+    if errors:
+        unique = sorted(set(errors))
+        raise ConfigError([f"{path.name}:{line}: {text}" for line, text in unique])
+    assert config is not None
+    return Loaded(config=config, folder=path.resolve().parent)
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file as ruamel's commented containers, which know their lines. Raises ConfigError."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path.name}: cannot be read: {error.strerror or error}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path.name}: is not UTF-8 text (byte {error.start})"]) from None
+    yaml = YAML(typ="rt")
+    yaml.allow_duplicate_keys = False
+    try:
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = (error.problem or "is not valid YAML").splitlines()[0]
+        raise ConfigError([f"{path.name}:{line}: {problem}"]) from None
+    except (YAMLError, ValueError) as error:
+        raise ConfigError([f"{path.name}:1: is not valid YAML: {str(error).splitlines()[0]}"]) from None
+
+
+def line_of(document: Any, location: tuple[Any, ...]) -> int:
+    """1-based line of the key or item at `location`, or of the nearest parent that exists."""
+    for end in range(len(location), 0, -1):
+        line = _line_of(document, location[:end])
+        if line is not None:
+            return line
+    return 1
+
+
+def did_you_mean(word: str, known: Any) -> str:
+    """`; did you mean 'x'?` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _line_of(document: Any, location: tuple[Any, ...]) -> int | None:
+    node, line = document, None
+    for step in location:
+        if isinstance(node, CommentedMap) and step in node:
+            line = node.lc.key(step)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+            line = node.lc.item(step)[0] + 1
+        else:
+            return None
+        node = node[step]
+    return line
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(k): _plain(v) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_plain(v) for v in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, (int, float)):
+        return float(node) if isinstance(node, float) else int(node)
+    if isinstance(node, (datetime, date)):
+        return node
+    return str(node)
+
+
+def _drop(node: Any, dotted: list[str]) -> None:
+    for step in dotted[:-1]:
+        node = node.get(step) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.pop(dotted[-1], None)
+
+
+def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:
+    location = tuple(_document_path(document, detail["loc"]))
+    line = line_of(document, location)
+    dotted = ".".join(str(step) for step in location)
+    kind, message = detail["type"], detail["msg"]
+    if kind == "extra_forbidden":
+        siblings = _known_keys(location[:-1])
+        return line, f"key '{dotted}' is not known{did_you_mean(str(location[-1]), siblings)}"
+    if kind == "missing":
+        return line, f"key '{dotted}' is missing; it must be set"
+    shown = detail["input"]
+    value = f", not {shown!r}" if isinstance(shown, (str, int, float, bool, date)) else ""
+    if kind == "literal_error":
+        expected = detail.get("ctx", {}).get("expected", "")
+        return line, f"'{dotted}' must be {expected}{value}{_literal_hint(shown, expected)}"
+    return line, f"'{dotted}': {message[:1].lower()}{message[1:]}{value}"
+
+
+def _literal_hint(shown: Any, expected: str) -> str:
+    return did_you_mean(str(shown), re.findall(r"'([^']+)'", expected))
+
+
+def _document_path(document: Any, location: tuple[Any, ...]) -> Iterator[Any]:
+    """The location as the file has it: without pydantic's branch names, one inline source unfolded."""
+    node = document
+    steps = list(location)
+    if steps[:3] == ["log", "sources", 0] and "sources" not in (document.get("log") or {}):
+        steps = ["log", *steps[3:]]
+    for position, step in enumerate(steps):
+        last = position == len(steps) - 1
+        present = (isinstance(node, Mapping) and step in node) or (
+            isinstance(node, list) and isinstance(step, int) and step < len(node)
+        )
+        if present:
+            yield step
+            node = node[step]
+        elif last and isinstance(step, str) and not step.startswith(("function-", "literal[")) and (
+            isinstance(node, Mapping) and step not in ("Unit",)
+        ):
+            yield step
+
+
+def _known_keys(parents: tuple[Any, ...]) -> list[str]:
+    model: Any = Config
+    for step in parents:
+        if isinstance(step, int):
+            continue
+        field = next((f for n, f in model.model_fields.items() if (f.alias or n) == step), None)
+        inner = _model_of(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    keys = [f.alias or n for n, f in model.model_fields.items()]
+    return keys + (list(Source.model_fields) if model is Log else [])
+
+
+def _model_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_of(inner)
+        if found is not None:
+            return found
+    return None

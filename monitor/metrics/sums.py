@@ -1,0 +1,79 @@
+"""The sums a metric is computed from: one family over one window, as columns of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS = 64
+NO_BUCKET = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums of one family over one window for one policy, one row a cell of hour x bucket x key.
+
+    `hour` int64, hours since 1970-01-01 UTC; `bucket` int64, 0 to 63, or -1 where the family keeps
+    no buckets; `key` object (text): segment, constraint, action or bin; `columns` float64 arrays
+    of the same length, by name (`row_hash` is int64). An empty window has arrays of length 0.
+    Compared by identity.
+    """
+
+    hour: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+    key: NDArray[Any]
+    columns: Mapping[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.hour)
+
+    @property
+    def day(self) -> NDArray[np.int64]:
+        """Days since 1970-01-01 UTC of each cell."""
+        return self.hour // 24
+
+    def total(self, column: str) -> float:
+        """Sum of `column` over all cells, 0.0 where there are none."""
+        return float(self.columns[column].sum())
+
+    def where(self, mask: NDArray[np.bool_]) -> Sums:
+        """The cells that `mask` keeps."""
+        return Sums(
+            self.hour[mask],
+            self.bucket[mask],
+            self.key[mask],
+            MappingProxyType({name: column[mask] for name, column in self.columns.items()}),
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a metric may know besides sums: numbers from `monitor.yaml`, and nothing else.
+
+    `reward_low`, `reward_high`: `reward.range`. `time_blocks`: units are blocks of time (one
+    plant), so uncertainty comes from days alone. `independent`: `unit: decision` was declared.
+    `n_actions`: size of the action set where it is known. `n_tests`: size of the family of tests.
+    Of the frozen baseline of one feature: `interior_bins` (0 for categories), `block_maxima` (for
+    each number of interior bins that merging can leave, the largest corrected D_JS of a block of
+    the baseline against the rest) and `n_blocks`, the number of those blocks.
+    """
+
+    reward_low: float = 0.0
+    reward_high: float = 1.0
+    time_blocks: bool = False
+    independent: bool = False
+    n_actions: int | None = None
+    n_tests: int = 1
+    interior_bins: int = 0
+    block_maxima: Mapping[int, float] = MappingProxyType({})
+    n_blocks: int = 0
+
+    @property
+    def reward_centre(self) -> float:
+        """Middle of `reward.range`: rewards are centred on it before squaring."""
+        return (self.reward_low + self.reward_high) / 2

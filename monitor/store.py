@@ -1,0 +1,109 @@
+"""The two DuckDB files: opened late, closed early, with a bounded wait for the lock.
+
+A process that writes a DuckDB file shuts out every other one, readers too. So ingest writes
+`decisions.duckdb`, which only jobs open, and gate and report read `sums.duckdb`, which is
+written in one short transaction.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+LOCK_WAIT = 30.0
+SETTINGS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+
+class StoreError(Exception):
+    """A store that cannot be opened or used, with what to do."""
+
+
+class Store:
+    """Where the files of one installation are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.decisions = folder / "decisions.duckdb"
+        self.sums = folder / "sums.duckdb"
+        self.journal = folder / "journal.db"
+        self.baselines = folder / "baselines"
+
+    def create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.baselines.mkdir(exist_ok=True)
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def opened(
+    path: Path, *, read_only: bool = False, wait: float = LOCK_WAIT
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection, closed at the end. Raises StoreError that names the holder of the lock."""
+    connection = _connect(path, read_only, wait)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold the run lock of a store. Raises StoreError when another run holds it.
+
+    The lock is the kernel's, so a killed run leaves none behind.
+    """
+    handle = os.open(folder / "run.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode() or "unknown"
+            raise StoreError(
+                f"another run holds this store (process {holder}); wait for it to end"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait
+    pause = 0.01
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=SETTINGS)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise StoreError(f"{path.name} cannot be opened: {_first_line(error)}") from None
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{path.name} is in use by {_holder(str(error))} and was not free within {wait:g} s; "
+                    "try again when it has finished"
+                ) from None
+        except duckdb.Error as error:
+            raise StoreError(f"{path.name} cannot be opened: {_first_line(error)}") from None
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.5)
+
+
+def _holder(text: str) -> str:
+    match = re.search(r"PID (\d+)", text)
+    return f"process {match[1]}" if match else "another process"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].replace(str(Path.cwd()) + "/", "")
