@@ -132,7 +132,7 @@ class Journal:
 
     def events(self, *kinds: str, subject: str | None = None, until: datetime | None = None) -> list[Event]:
         """Events in the order they were written: of these kinds (all when none is named), about
-        `subject`, with `at` not after `until`."""
+        `subject`, with `at` not after `until`. Raises JournalError for a damaged row."""
         for kind in kinds:
             _known(kind)
         where, values = ["1"], list[Any](kinds)
@@ -149,7 +149,7 @@ class Journal:
             "ORDER BY seq",
             *values,
         )
-        return [Event(r[0], instant(r[1]), r[2], r[3], r[4], json.loads(r[5]), r[6]) for r in rows]
+        return [self._event(row) for row in rows]
 
     def verify(self) -> list[str]:
         """A sentence for every row that does not follow from the row before it; empty when the chain
@@ -272,6 +272,13 @@ class Journal:
         last = written[0][0] if written else seq
         if last > seq:
             yield f"{_span(seq + 1, last)} missing at the end"
+
+    def _event(self, row: Any) -> Event:
+        seq, at, kind, subject, key, body, digest = row
+        try:
+            return Event(seq, instant(at), kind, subject, key, json.loads(body), digest)
+        except ValueError:
+            raise JournalError(f"{self._name}: row {seq} is damaged: it cannot be read") from None
 
     def _cursor(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)

@@ -168,6 +168,13 @@ def test_a_tampered_row_is_found_and_named(journal, unlocked, statement, named):
     assert all(sentence.startswith(start) for sentence, start in zip(found, named, strict=True)), found
 
 
+def test_a_damaged_row_is_an_error_and_never_skipped(journal, unlocked):
+    journal.append("run", "a", {}, at=AT)
+    unlocked.execute("UPDATE events SET body = 'x'")
+    with pytest.raises(JournalError, match=r"journal\.db: row 1 is damaged"):
+        journal.events()
+
+
 def test_a_row_edited_with_a_matching_hash_still_breaks_the_chain(journal, unlocked):
     for n in range(3):
         journal.append("run", "a", {"n": n}, at=AT)
