@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 
 
 class Outcome(IntEnum):
@@ -53,6 +54,11 @@ class Finding:
     method: str = ""
     window_start: datetime | None = None
     window_end: datetime | None = None
+
+
+def finding(outcome: Outcome, message: str, needs: str = "", **fields: Any) -> Finding:
+    """A finding that belongs to no item yet: `evaluate` fills in item, check, role and window."""
+    return Finding("", "", "", outcome, message, needs, **fields)
 
 
 def worst(findings: Iterable[Finding]) -> Outcome:

@@ -1,0 +1,92 @@
+"""The closed vocabulary of checks. A new check is one function and one line here.
+
+`not_built` stands for checks that every checklist already names and a later version judges.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gates.checks.check import Check, Number
+from gates.checks.data_contract import data_contract
+from gates.checks.duration import duration_and_coverage
+from gates.checks.hard import hard_constraints
+from gates.checks.not_built import not_built
+from gates.checks.offline import beats_baseline, held_out_value
+from gates.checks.shadow import disagreement, large_disagreement, recommendations_logged
+from gates.checks.sign_off import red_team, review, sign_off
+from gates.checks.state import state_shift
+
+ANY = 1e12
+later = partial(Check, not_built, built=False)
+days = partial(Number, low=1, high=3650)
+share = partial(Number, low=0, high=1)
+
+CHECKS: dict[str, Check] = {
+    # offline validation
+    "held_out_value": Check(held_out_value, metrics=("snips", "leaked_decisions"), shown=("ips", "ess")),
+    "beats_baseline": Check(
+        beats_baseline, {"margin": Number(0.0, -ANY, ANY)}, metrics=("lift",), shown=("ess",)
+    ),
+    "constraint_value": later(),
+    "reward_hacking": later({"top": Number(20, 1, 10_000, whole=True), "correlation_margin": share(0.2)}),
+    "worst_case": later({"margin": Number(0.0, -ANY, ANY)}),
+    "hyperparameters": later(),
+    "data_volume": later({"transitions": Number(10_000, 0, ANY)}),
+    "policy_age": later(),
+    # shadow mode
+    "recommendations_logged": Check(
+        recommendations_logged, {"share": share(0.999)}, metrics=("recommended_share",)
+    ),
+    "disagreement": Check(
+        disagreement,
+        {"margin": share(0.05), "limit": share(None)},
+        metrics=("disagreement_slope", "disagreement"),
+        shown=("self_disagreement",),
+    ),
+    "large_disagreement": Check(large_disagreement, {"share": share(0.01)}, metrics=("large_disagreement",)),
+    "review": Check(
+        review,
+        {"labelled": Number(50, 1, 100_000, whole=True), "sensible": share(0.9)},
+        events=("attest",),
+        sign_off=True,
+    ),
+    "duration_and_coverage": Check(
+        duration_and_coverage,
+        {
+            "days": days(14),
+            "gap_factor": Number(1.5, 1, 100),
+            "coverage": share(0.9),
+            "times": Number(100, 1, ANY),
+        },
+        metrics=("evidence_days", "longest_gap_hours", "baseline_longest_gap_hours", "condition_count"),
+    ),
+    # limited deployment
+    "blast_radius": later(
+        {
+            "ramp": Number([0.01, 0.05, 0.2, 0.5], 0, 1, many=True),
+            "step_days": days(7),
+            "stage_days": days(28),
+        }
+    ),
+    "override_ready": later({"drill_days": days(30), "seconds": Number(5, 0, 3600)}),
+    "dashboard_fresh": later({"windows": Number(2, 1, 100), "hard_minutes": Number(5, 0, 1440)}),
+    "hard_constraints": Check(hard_constraints, {"limit": share(0.001)}, metrics=("violation_rate",)),
+    "ab_test": later({"margin": Number(0.0, -ANY, ANY)}),
+    "offline_online_gap": later(),
+    "exploration": later({"share": share(0.01)}),
+    "safety_layer": later(),
+    "support": later(),
+    # full deployment
+    "continuous_monitoring": later({"days": days(7)}),
+    "state_shift": Check(state_shift, {"limit": Number(0.1, 0, 0.7)}, metrics=("state_js",)),
+    "offline_reevaluation": later({"days": days(30)}),
+    "rollback_armed": later({"drill_days": days(30)}),
+    "on_call_path": later({"days": days(30), "minutes": Number(15, 0, 1440)}),
+    "red_team": Check(red_team, {"max_age_days": days(92)}, events=("attest",), sign_off=True),
+    # every stage
+    "data_contract": Check(
+        data_contract, metrics=("rejected_share", "fault_share", "newest_decision_age_hours")
+    ),
+    "sign_off": Check(sign_off, events=("attest",), sign_off=True),
+}

@@ -1,0 +1,84 @@
+"""Offline validation: the candidate's off-policy value, and its lift over the behaviour policy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from gates.bounds import at_least, broken, interval, numbers, unjudged
+from gates.checks.check import Params
+from gates.evidence import Evidence
+from gates.needs import daily_volume, needed, shown, volume
+from gates.outcome import Finding, Outcome, finding
+from monitor.metrics.estimate import Estimate
+
+ESS_NEEDED = 100
+SEES = "the second estimator, of another kind, that must agree with it is not built yet"
+
+
+def held_out_value(params: Params, evidence: Evidence) -> list[Finding]:
+    """Off-policy value (SNIPS) of the candidate on rows that were not in its training set.
+
+    FAIL (`leakage`): a held-out row was trained on. Then, in this order: the reason why SNIPS is
+    not estimable; INCONCLUSIVE `training_undeclared` or `held_out_undeclared`; the reason why
+    leakage cannot be told; INCONCLUSIVE `not_built`, because a PASS needs two estimators of
+    different kind that agree. No evidence gives PASS yet. The value is always shown.
+    """
+    snips, ips = evidence.estimate("snips"), evidence.estimate("ips")
+    training = evidence.facts.get("training")
+    leaked = evidence.estimate("leaked_decisions")
+    value = f"off-policy value (SNIPS) is {interval(snips)}, IPS {interval(ips)}"
+    fields = {"metric": "snips", **numbers(snips)}
+    if training != "none" and math.isfinite(leaked.value) and leaked.value > 0:
+        message = f"{shown(leaked.value)} held-out decisions were in the training set; the {value}."
+        needs = "held-out decisions the candidate was not trained on"
+        return [finding(Outcome.FAIL, message, needs, reason="leakage", **fields)]
+    reason = broken(snips)
+    if reason is not None:
+        needs = _effective_sample(evidence, snips, reason)
+        return [unjudged("off-policy value (SNIPS)", snips, reason, metric="snips", needs=needs)]
+    if training is None:
+        needs = "`training:` in monitor.yaml: until a date, ids in a file, or none with a reason"
+        return [_held(f"The {value}; `training` is not declared.", needs, "training_undeclared", fields)]
+    if not evidence.facts.get("held_out"):
+        needs = "`held_out:` in monitor.yaml: the period the candidate was not trained on"
+        return [_held(f"The {value}; `held_out` is not declared.", needs, "held_out_undeclared", fields)]
+    if training != "none" and broken(leaked) is not None:
+        what = "number of held-out decisions that were trained on"
+        return [unjudged(what, leaked, str(broken(leaked)), metric="leaked_decisions")]
+    return [_held(f"The {value}; {SEES}.", needed("not_built"), "not_built", fields)]
+
+
+def beats_baseline(params: Params, evidence: Evidence) -> list[Finding]:
+    """Lift over the behaviour policy, in units of reward, against −margin.
+
+    PASS: lower end of the paired lift > −margin. FAIL: upper end < −margin. Straddling is
+    INCONCLUSIVE, with the decisions still needed. `margin` > 0 tolerates being that much worse
+    (non-inferiority), `margin` < 0 asks to be that much better.
+    """
+    lift = evidence.estimate("lift")
+    judged = at_least(
+        "lift over the behaviour policy",
+        lift,
+        -float(params["margin"]),
+        metric="lift",
+        per_day=daily_volume(evidence.facts),
+        remedy="a better candidate, or a `margin` that says how much worse it may be",
+        strict=True,
+    )
+    if judged.reason == lift.reason and judged.reason is not None:
+        judged = replace(judged, needs=_effective_sample(evidence, lift, judged.reason) or judged.needs)
+    return [judged]
+
+
+def _held(message: str, needs: str, reason: str, fields: dict[str, object]) -> Finding:
+    return finding(Outcome.INCONCLUSIVE, message, needs, reason=reason, **fields)
+
+
+def _effective_sample(evidence: Evidence, estimate: Estimate, reason: str) -> str:
+    """How many more decisions bring the effective sample size to 100, where that is what lacks."""
+    ess = evidence.estimate("ess").value
+    if reason != "low_ess" or not 0 < ess < ESS_NEEDED:
+        return ""
+    more = volume(math.ceil(estimate.n * (ESS_NEEDED / ess - 1)), daily_volume(evidence.facts))
+    return f"{more}: effective sample size {shown(ess)} of {ESS_NEEDED}" if more else ""

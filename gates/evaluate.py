@@ -1,0 +1,139 @@
+"""From a checklist and evidence to a verdict: every item judged, the worst of them, one JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from numbers import Integral
+from typing import Any
+
+from gates.checklist import Checklist, Item
+from gates.checks import CHECKS
+from gates.evidence import Event, Evidence
+from gates.outcome import Finding, Outcome, exit_code, finding, worst
+
+__all__ = ["Event", "Evidence", "RecordedFiring", "Verdict", "evaluate", "judge", "to_json"]
+
+
+@dataclass(frozen=True)
+class RecordedFiring:
+    """A firing of the evidence window as the journal has it. `action` is what it called for
+    (rollback, escalate, observe …); `historical`: too old to act on when it was found."""
+
+    trigger: str
+    action: str
+    confirmed: bool
+    historical: bool
+    policy: str
+    key: str
+    window_start: datetime | None
+    window_end: datetime | None
+    value: float
+    limit: float
+    message: str
+    incident: str | int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says about one policy in one stage. `scope` tells what was read: the store,
+    or files given by hand. `exit_code` is that of `monitor gate`."""
+
+    stage: str
+    policy: str
+    as_of: datetime
+    scope: str
+    outcome: Outcome
+    exit_code: int
+    checklist_hash: str
+    config_hash: str
+    findings: tuple[Finding, ...]
+    firings: tuple[RecordedFiring, ...]
+
+
+def evaluate(checklist: Checklist, evidence: Evidence) -> list[Finding]:
+    """The findings of every item, in the order of the checklist.
+
+    A check that raises, or returns no finding, is one ERROR finding; the others are still there.
+    """
+    return [found for item in checklist.items for found in _judged(item, evidence)]
+
+
+def judge(
+    checklist: Checklist, evidence: Evidence, firings: Sequence[RecordedFiring] = (), *, scope: str = "store"
+) -> Verdict:
+    """The verdict: the worst finding; exit code 5 where a confirmed rollback firing is among
+    `firings`, those of the evidence window, acted on or historical."""
+    findings = evaluate(checklist, evidence)
+    outcome = worst(findings)
+    return Verdict(
+        stage=checklist.stage,
+        policy=evidence.policy,
+        as_of=evidence.as_of,
+        scope=scope,
+        outcome=outcome,
+        exit_code=exit_code(outcome, rollback_fired(firings)),
+        checklist_hash=checklist.hash,
+        config_hash=str(evidence.facts.get("config_hash", "")),
+        findings=tuple(findings),
+        firings=tuple(firings),
+    )
+
+
+def rollback_fired(firings: Iterable[RecordedFiring]) -> bool:
+    """True where a confirmed firing called for a rollback, whether or not it was acted on."""
+    return any(f.confirmed and f.action == "rollback" for f in firings)
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain JSON values (`gates/verdict.schema.json`): outcomes by name, times ISO
+    8601 in UTC, numbers that are not finite as null."""
+    body = {name: getattr(verdict, name) for name in Verdict.__dataclass_fields__}
+    body["findings"] = [{k: _plain(v) for k, v in asdict(f).items()} for f in verdict.findings]
+    body["firings"] = [{k: _plain(v) for k, v in asdict(f).items()} for f in verdict.firings]
+    return {"schema": 1, **{name: _plain(value) for name, value in body.items()}}
+
+
+def _judged(item: Item, evidence: Evidence) -> list[Finding]:
+    if item.role == "off":
+        message, needs = f"not judged: {item.because}", "the item switched on, if it should count"
+        return [_filed(finding(Outcome.INCONCLUSIVE, message, needs, reason="off"), item, evidence)]
+    try:
+        findings = CHECKS[item.check].function({**item.params, "item": item.item}, evidence)
+        if not findings:
+            raise ValueError("the check returned no finding")
+        return [_filed(found, item, evidence) for found in findings]
+    except Exception as error:
+        said = " ".join(str(error).split()) or "no further word"
+        message = f"check {item.check} could not judge: {type(error).__name__}: {said}"
+        needs = "this error to be mended; it may be a mistake in the check itself"
+        return [_filed(finding(Outcome.ERROR, message, needs, reason="error"), item, evidence)]
+
+
+def _filed(found: Finding, item: Item, evidence: Evidence) -> Finding:
+    """The finding under its item, with the evidence window where the check named no other."""
+    return replace(
+        found,
+        item=item.item,
+        check=item.check,
+        role=item.role,
+        outcome=Outcome(found.outcome),
+        message=found.message[:1].upper() + found.message[1:],
+        window_start=found.window_start or evidence.window_start,
+        window_end=found.window_end or evidence.window_end,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Outcome):
+        return value.name
+    if isinstance(value, datetime):
+        aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return aware.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,105 @@
+"""What is still needed for a PASS, as finished phrases: the reason's own, or a number of decisions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.metrics.estimate import Estimate
+
+# reason of an estimate -> (why it is not judged, what is needed)
+REASONS: dict[str, tuple[str, str]] = {
+    "no_data": ("there are no decisions to tell it from", "decisions of this stage in the log"),
+    "low_n": ("too few decisions", "more decisions"),
+    "low_units": (
+        "too few independent units",
+        "decisions of more units, at least 10 groups of them, or 7 days of evidence",
+    ),
+    "low_days": ("too few days", "more days of evidence"),
+    "low_ess": (
+        "the effective sample size is too small",
+        "more decisions, or a candidate nearer to the policy that was logged",
+    ),
+    "few_events": ("too few rewards other than 0", "more decisions with a reward other than 0"),
+    "propensity": (
+        "the mean weight is too far from 1: propensities are wrong, or actions lack support",
+        "logged propensities that are right and above 0 wherever the candidate's are",
+    ),
+    "missing_propensity": (
+        "propensities are missing",
+        "a logged propensity with every decision, and the candidate's beside it",
+    ),
+    "immature_reward": ("the rewards are not mature yet", "time for the rewards to mature"),
+    "non_finite": ("it is not a finite number", "readings that are finite numbers"),
+    "baseline_missing": ("there is no frozen baseline", "a baseline period that has closed and matured"),
+    "stale": (
+        "the newest decision is too old, or closed windows are not judged yet",
+        "fresh decisions in the log, and `monitor run`",
+    ),
+    "rejects": (
+        "too many rows were rejected or had unusable fields",
+        "a log whose rejected rows and unusable fields stay below `log.max_rejects`",
+    ),
+    "not_built": (
+        "this version cannot judge it yet",
+        "a version of monitor that builds this check, or `role: off` with a `because`",
+    ),
+}
+
+
+def why(reason: str) -> str:
+    """Why an estimate with `reason` is not judged; unknown reasons are told as they are."""
+    return REASONS[reason][0] if reason in REASONS else reason.replace("_", " ")
+
+
+def needed(reason: str) -> str:
+    """What an estimate with `reason` needs to be judged."""
+    return REASONS[reason][1] if reason in REASONS else f"an estimate without '{reason}'"
+
+
+def more_decisions(estimate: Estimate, end: float, limit: float) -> float:
+    """Decisions still needed until the interval's `end` reaches `limit`, were the value to stay.
+
+    The width shrinks as 1/√n, so n·((end − value)/(limit − value))² − n; as 1/n where the other
+    end is the value itself (no event seen yet). NaN where more data cannot bring the end there.
+    """
+    width, room = end - estimate.value, limit - estimate.value
+    if not all(map(math.isfinite, (width, room, estimate.n))) or width * room <= 0:
+        return math.nan
+    power = 1 if estimate.value in (estimate.low, estimate.high) else 2
+    return max(1.0, math.ceil(estimate.n * ((width / room) ** power - 1)))
+
+
+def volume(more: float, per_day: float) -> str:
+    """`about 11 400 more decisions, 38 days at your volume`; "" where `more` is not a number."""
+    if not math.isfinite(more):
+        return ""
+    text = f"about {counted(_three_digits(more))} more decision{'s' if more > 1 else ''}"
+    if not (math.isfinite(per_day) and per_day > 0):
+        return text
+    days = math.ceil(more / per_day)
+    if days > 3650:
+        return f"{text}, over 10 years at your volume"
+    return f"{text}, {counted(days)} day{'s' if days > 1 else ''} at your volume"
+
+
+def daily_volume(facts: Mapping[str, Any]) -> float:
+    """Decisions a day, as the configuration's facts have it; NaN where it is not known."""
+    return float(facts.get("decisions_per_day") or math.nan)
+
+
+def counted(number: float) -> str:
+    """A count with a space between thousands: 11 400."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def shown(number: float) -> str:
+    """A number for a sentence: four digits, thousands apart, `?` where there is none."""
+    if not math.isfinite(number):
+        return "?"
+    return counted(number) if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def _three_digits(number: float) -> float:
+    return round(number, 2 - math.floor(math.log10(number))) if number >= 1000 else number
