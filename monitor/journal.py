@@ -178,6 +178,11 @@ class Journal:
         finally:
             self._inside = False
 
+    @property
+    def in_transaction(self) -> bool:
+        """True inside `transaction()`: nothing written there is on disk yet."""
+        return self._inside
+
     def enqueue(self, key: str, channel: str, message: Mapping[str, Any], at: datetime) -> bool:
         """Put a message for one channel in the outbox; False when (key, channel) is there already."""
         with self.transaction():

@@ -1,0 +1,153 @@
+"""Messages to Slack with a bot token, by `chat.postMessage`.
+
+The token comes from SLACK_BOT_TOKEN, or from the file that SLACK_BOT_TOKEN_FILE names, and is read
+anew for every message. It never appears in a log or an error. One try a message: the outbox retries.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from alerts.channels.channel import Channel, ChannelSettings, DeliveryError
+from alerts.channels.slack_blocks import blocks, fallback
+
+if TYPE_CHECKING:
+    from slack_sdk import WebClient
+
+BASE_URL = "https://slack.com/api/"
+TIMEOUT_SECONDS = 10
+LOCAL = ("localhost", "127.0.0.1", "::1")
+LAYOUT_ERRORS = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
+NEXT_STEP = {
+    "invalid_auth": "check the bot token",
+    "not_authed": "check the bot token",
+    "token_revoked": "issue a new bot token",
+    "account_inactive": "issue a new bot token",
+    "missing_scope": "give the bot the scope chat:write",
+    "channel_not_found": "check alerts.channels in the configuration",
+    "not_in_channel": "invite the bot to the channel",
+    "is_archived": "name a channel that is in use",
+}
+
+
+class SlackChannel:
+    """One Slack channel; `base_url` points elsewhere for tests and proxies."""
+
+    def __init__(
+        self,
+        channel: str,
+        environ: Mapping[str, str],
+        *,
+        base_url: str | None = None,
+        timeout: int = TIMEOUT_SECONDS,
+    ) -> None:
+        self._channel = channel
+        self._environ = environ
+        self._base_url = base_url or BASE_URL
+        self._timeout = timeout
+
+    def deliver(self, message: Mapping[str, Any], key: str) -> None:
+        """Post the message; where Slack refuses its layout, once more as plain text.
+
+        Delivered means that Slack answered `ok: true`. Raises DeliveryError for all else: no token,
+        refused, rate limited, server error, time out, connection cut.
+        """
+        _check_address(self._base_url)
+        token = bot_token(self._environ)
+        client = _client(token, self._base_url, self._timeout)
+        text = fallback(message)
+        error, layout = self._post(client, token, text=text, blocks=blocks(message, key))
+        if layout:
+            error, _ = self._post(client, token, text=text)
+        if error:
+            raise DeliveryError(f"Slack did not take the message for {self._channel}: {error}")
+
+    def _post(self, client: WebClient, token: str, **content: Any) -> tuple[str, bool]:
+        """The error, empty when Slack took it, and whether the layout was what Slack refused."""
+        from slack_sdk.errors import SlackApiError
+
+        try:
+            answer = client.chat_postMessage(
+                channel=self._channel, unfurl_links=False, unfurl_media=False, **content
+            )
+        except SlackApiError as error:
+            status, code = error.response.status_code, _code(error.response.data)
+            return _redacted(_refusal(status, code, error.response.headers), token), (
+                status == 400 or code in LAYOUT_ERRORS
+            )
+        except Exception as error:
+            return _redacted(f"{type(error).__name__}: {error}", token), False
+        return ("" if _took(answer.data) else "the answer does not say ok: true"), False
+
+
+def build(settings: ChannelSettings, environ: Mapping[str, str]) -> Channel:
+    """The channel that the configuration names; the token is looked for when a message is sent."""
+    return SlackChannel(settings.channel or "", environ, base_url=settings.base_url)
+
+
+def bot_token(environ: Mapping[str, str]) -> str:
+    """The bot token. Raises DeliveryError, without the token, when there is none that can be sent."""
+    token, source = environ.get("SLACK_BOT_TOKEN", ""), "SLACK_BOT_TOKEN"
+    if not token and environ.get("SLACK_BOT_TOKEN_FILE"):
+        source = "the file of SLACK_BOT_TOKEN_FILE"
+        try:
+            token = Path(environ["SLACK_BOT_TOKEN_FILE"]).read_text("utf-8")
+        except OSError as error:
+            raise DeliveryError(f"{source} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise DeliveryError(f"{source} is not text") from None
+    token = token.strip()
+    if not token:
+        raise DeliveryError("there is no Slack token; set SLACK_BOT_TOKEN or SLACK_BOT_TOKEN_FILE")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise DeliveryError(f"{source} holds spaces or other characters that no Slack token has")
+    return token
+
+
+def _client(token: str, base_url: str, timeout: int) -> WebClient:
+    from slack_sdk import WebClient
+
+    # All that the SDK would log is in the DeliveryError, redacted; at INFO and below it logs addresses
+    # and bodies.
+    logging.getLogger("slack_sdk").setLevel(logging.WARNING)
+    logger = logging.getLogger("alerts.slack")
+    logger.setLevel(logging.CRITICAL)
+    client = WebClient(token=token, base_url=base_url, timeout=timeout, logger=logger, retry_handlers=[])
+    if urlsplit(base_url).hostname in LOCAL:
+        client.proxy = None
+    return client
+
+
+def _check_address(base_url: str) -> None:
+    parts = urlsplit(base_url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL):
+        raise DeliveryError("base_url of a slack channel must be https, so that the token is not sent openly")
+
+
+def _refusal(status: int, code: str, headers: Mapping[str, str]) -> str:
+    wait = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    if status == 429:
+        return f"rate limited (HTTP 429), try again in {wait or 'some'} s"
+    if status != 200:
+        return f"HTTP {status}" + (f", {code}" if code else "")
+    step = NEXT_STEP.get(code)
+    return (code or "the answer does not say ok: true") + (f"; {step}" if step else "")
+
+
+def _took(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("ok") is True
+
+
+def _code(data: Any) -> str:
+    """Slack's short error code; an answer of another form is not repeated."""
+    code = data.get("error") if isinstance(data, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z0-9_]{1,60}", code) else ""
+
+
+def _redacted(text: str, token: str) -> str:
+    return text.replace(token, "[token]")[:300]
