@@ -1,0 +1,58 @@
+"""The registry of metrics: pure functions from sums to an estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from monitor.metrics import constraint, disagreement, divergence, entropy, offpolicy, reward
+from monitor.metrics.estimate import Estimate
+from monitor.metrics.sums import Settings, Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric and what it needs: the families of sums it reads, what it is measured for, and
+    whether it waits until rewards have matured. `units` may be left out of the states: shares are
+    then bounded by the number of buckets, which is wider."""
+
+    function: Callable[[Mapping[str, Sums], Settings], Estimate]
+    families: tuple[str, ...]
+    per: Literal["policy", "constraint", "feature", "pair"]
+    matures: bool
+
+
+METRICS: dict[str, Metric] = {
+    "reward_mean": Metric(reward.reward_mean, ("reward", "units"), "policy", True),
+    "reward_sd": Metric(reward.reward_sd, ("reward",), "policy", True),
+    "reward_q05": Metric(reward.reward_q05, ("sample",), "policy", True),
+    "reward_q25": Metric(reward.reward_q25, ("sample",), "policy", True),
+    "reward_q50": Metric(reward.reward_q50, ("sample",), "policy", True),
+    "reward_q75": Metric(reward.reward_q75, ("sample",), "policy", True),
+    "reward_q95": Metric(reward.reward_q95, ("sample",), "policy", True),
+    "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),
+    "violation_rate": Metric(constraint.violation_rate, ("constraint", "units"), "constraint", False),
+    "state_js": Metric(divergence.state_js, ("state", "baseline"), "feature", False),
+    "state_js_raw": Metric(divergence.state_js_raw, ("state", "baseline"), "feature", False),
+    "state_js_p": Metric(divergence.state_js_p, ("state", "baseline"), "feature", False),
+    "state_js_limit": Metric(divergence.state_js_limit, ("state", "baseline"), "feature", False),
+    "action_entropy": Metric(entropy.action_entropy, ("action",), "policy", False),
+    "action_entropy_ratio": Metric(entropy.action_entropy_ratio, ("action",), "policy", False),
+    "top_action_share": Metric(entropy.top_action_share, ("action",), "policy", False),
+    "recommended_share": Metric(disagreement.recommended_share, ("pair", "reward"), "pair", False),
+    "disagreement": Metric(disagreement.disagreement, ("pair", "units"), "pair", False),
+    "self_disagreement": Metric(disagreement.self_disagreement, ("pair",), "pair", False),
+    "large_disagreement": Metric(disagreement.large_disagreement, ("pair", "units"), "pair", False),
+    "ips": Metric(offpolicy.ips, ("offpolicy",), "pair", True),
+    "snips": Metric(offpolicy.snips, ("offpolicy", "units"), "pair", True),
+    "lift": Metric(offpolicy.lift, ("offpolicy",), "pair", True),
+    "ess": Metric(offpolicy.ess, ("offpolicy",), "pair", True),
+    "ess_share": Metric(offpolicy.ess_share, ("offpolicy",), "pair", True),
+    "weight_mean": Metric(offpolicy.weight_mean, ("offpolicy",), "pair", True),
+    "weight_mean_z": Metric(offpolicy.weight_mean_z, ("offpolicy",), "pair", True),
+    "weight_max": Metric(offpolicy.weight_max, ("offpolicy",), "pair", True),
+    "weight_max_share": Metric(offpolicy.weight_max_share, ("offpolicy",), "pair", True),
+    "weight_over_10_share": Metric(offpolicy.weight_over_10_share, ("offpolicy",), "pair", True),
+    "missing_propensity_share": Metric(offpolicy.missing_propensity_share, ("offpolicy",), "pair", True),
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -70,7 +70,7 @@ class Settings:
     n_actions: int | None = None
     n_tests: int = 1
     interior_bins: int = 0
-    block_maxima: Mapping[int, float] = MappingProxyType({})
+    block_maxima: Mapping[int, float] = field(default_factory=dict)
     n_blocks: int = 0
 
     @property

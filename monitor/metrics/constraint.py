@@ -1,0 +1,46 @@
+"""How often a constraint is violated, and how far window rates spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from monitor.metrics.estimate import Estimate, missing
+from monitor.metrics.intervals import kish, kish_size, zero_one_interval
+from monitor.metrics.jackknife import jackknife
+from monitor.metrics.ratios import divide
+from monitor.metrics.sums import Settings, Sums
+
+
+def violation_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """v_k = Σ(1{cost>0}/k)/Σ(1/k) over decisions whose cost is known, with the interval of a share.
+
+    The sums are those of one constraint.
+    """
+    sums = states["constraint"]
+    n = sums.total("n")
+    if not n > 0:
+        return missing("no_data", "share")
+    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("v1", "k1", "x", "n"), settings)
+    violations, known = jack.groups[:, 2], jack.groups[:, 3]
+    units = kish(sums, "k1", states.get("units"), "k", jack.groups, settings)
+    effective = kish_size(sums.total("k1"), sums.total("k2"))
+    return zero_one_interval(jack, violations, known - violations, effective, units, n, "share")
+
+
+def variance_inflation(rates: ArrayLike, n: ArrayLike) -> float:
+    """φ = max(1, variance of window rates ÷ its binomial value), for windows of any size.
+
+    `rates` v_i and decisions n_i of W windows: Σ n_i(v_i − v̄)²/(v̄(1−v̄))/(W−1), v̄ the pooled
+    rate (Pearson's dispersion). 1.0 where there are fewer than two windows or nothing varies.
+    """
+    v, size = np.asarray(rates, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    used = np.isfinite(v) & (size > 0)
+    v, size = v[used], size[used]
+    if len(v) < 2:
+        return 1.0
+    pooled = float(size @ v / size.sum())
+    dispersion = float(divide(size @ (v - pooled) ** 2, pooled * (1 - pooled) * (len(v) - 1)))
+    return max(1.0, dispersion) if np.isfinite(dispersion) else 1.0

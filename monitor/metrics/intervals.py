@@ -1,0 +1,106 @@
+"""Intervals at .95: t for smooth functions of sums, Clopper–Pearson at an effective size for 0/1 outcomes."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from monitor.metrics.estimate import LEVEL, Estimate
+from monitor.metrics.jackknife import Array, Jackknife
+from monitor.metrics.ratios import divide, finish
+from monitor.metrics.sums import Settings, Sums
+
+ALPHA = 1 - LEVEL
+Z = 1.959963984540054
+FEW_GROUPS = 20
+FEW_SHARE = 0.8
+
+
+def t_interval(jack: Jackknife, n: float, unit: str) -> Estimate:
+    """value ± t·SE with the jackknife's degrees of freedom, two-sided .95; NaN ends without an SE."""
+    margin = t_quantile(jack.df) * jack.se
+    return finish(jack.value, jack.value - margin, jack.value + margin, n, unit, jack.method, jack.reason)
+
+
+def zero_one_interval(
+    jack: Jackknife, events: Array, others: Array, effective: float, units: float, n: float, unit: str
+) -> Estimate:
+    """Clopper–Pearson interval of a share v of 0/1 outcomes, clusters taken into account.
+
+    N* = min(v(1−v)/SE²·(1.96/t)², `effective`). `events` and `others` are the events and
+    non-events of each group; where fewer than 20 groups and fewer than 80 % of them hold an event
+    (or a non-event, the same rule at the other end), also N* ≤ `units`, the Kish number of units.
+    Zero events in n independent decisions: upper end 3.7/n.
+    """
+    value = min(max(jack.value, 0.0), 1.0)
+    size = effective_size(value, jack, effective)
+    if _few(events) or _few(others):
+        size = min(size, units)
+    low, high = clopper_pearson(size * value, size)
+    method = jack.method
+    if math.isfinite(size):
+        method = f"Clopper-Pearson at {size:.6g} effective decisions, {method}"
+    return finish(jack.value, low, high, n, unit, method, jack.reason)
+
+
+def effective_size(value: float, jack: Jackknife, effective: float) -> float:
+    """N* = min(v(1−v)/SE²·(1.96/t)², effective); NaN without a standard error."""
+    if not math.isfinite(jack.se):
+        return math.nan
+    spread = value * (1 - value)
+    if not (spread > 0 and jack.se > 0):
+        return effective
+    return min(spread / jack.se**2 * (Z / t_quantile(jack.df)) ** 2, effective)
+
+
+def clopper_pearson(x: float, n: float, alpha: float = ALPHA) -> tuple[float, float]:
+    """Beta(α/2; x, n−x+1) to Beta(1−α/2; x+1, n−x), for real x events in n; 0 or 1 at the edges.
+
+    NaN for an n that is not a positive number. Source: Clopper and Pearson 1934.
+    """
+    from scipy.special import betaincinv
+
+    if not n > 0 or not math.isfinite(n):
+        return math.nan, math.nan
+    low = float(betaincinv(x, n - x + 1, alpha / 2)) if x > 0 else 0.0
+    high = float(betaincinv(x + 1, n - x, 1 - alpha / 2)) if n - x > 0 else 1.0
+    return low, high
+
+
+def kish(
+    sums: Sums, weight: str, units: Sums | None, prefix: str, groups: Array, settings: Settings
+) -> float:
+    """Kish number of units (Σw_u)²/Σw_u².
+
+    From the table of units (columns `prefix`1 and `prefix`2) where it was read; with time blocks,
+    hours stand for units; where rows were declared independent, each is a unit of its own and
+    there is no bound. Otherwise the number of non-empty buckets: each holds a unit or more.
+    """
+    if settings.independent:
+        return math.inf
+    if settings.time_blocks:
+        hourly = np.bincount(sums.hour - sums.hour.min(), weights=sums.columns[weight])
+        return kish_size(float(hourly.sum()), float(hourly @ hourly))
+    if units is not None and len(units):
+        return kish_size(units.total(f"{prefix}1"), units.total(f"{prefix}2"))
+    return float(len(groups))
+
+
+def kish_size(first: float, second: float) -> float:
+    """(Σw)²/Σw², the size of an equally weighted sample as precise; NaN without weight."""
+    return float(divide(first**2, second))
+
+
+@lru_cache(maxsize=4096)
+def t_quantile(df: float, upper: float = 1 - ALPHA / 2) -> float:
+    """Student's t quantile at `upper`; NaN for df that is not positive."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, upper)) if df > 0 else math.nan
+
+
+def _few(events: Array) -> bool:
+    holding = int((events > 0).sum())
+    return holding < FEW_GROUPS and holding < FEW_SHARE * len(events)

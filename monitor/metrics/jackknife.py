@@ -1,0 +1,130 @@
+"""Standard errors of smooth functions of sums when decisions of one unit, and of one day, are dependent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.metrics.sums import BUCKETS, Settings, Sums
+
+MIN_DAYS = 7
+MIN_BUCKETS = 10
+HIGH_LAG_ONE = 0.3
+CANCELLED = 1e-12
+
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Jackknife:
+    """`value` of the statistic, its standard error `se` with `df` degrees of freedom, and `groups`:
+    the sums of each non-empty bucket (of each day for time blocks), shape (groups, columns).
+
+    `se` is NaN where there is none. `reason` is `low_units` where a gate may not use the interval.
+    """
+
+    value: float
+    se: float
+    df: float
+    groups: Array
+    method: str
+    reason: str | None
+
+
+def jackknife(statistic: Statistic, sums: Sums, columns: Sequence[str], settings: Settings) -> Jackknife:
+    """Delete-one-group jackknife of `statistic`, which maps sums of shape (…, columns) to (…).
+
+    Over the g non-empty buckets V_b = (g−1)/g·Σ(f₍₋ᵢ₎ − f̄)². On 7 or more days with rows the same
+    over days (V_d) and over cells of day x bucket (V_bd): SE² = max(V_b, V_d, V_b + V_d − V_bd),
+    with SE⁴/(V_b²/(g_b−1) + V_d²/(g_d−1)) degrees of freedom where V_d > V_bd, else g_b − 1.
+    Time blocks: SE² = V_d with g_d − 1, from 7 days on. Fewer than 10 buckets, or time blocks of
+    fewer than 7 days: `low_units`. The statistic must be smooth: no quantile, no extreme.
+
+    Source: Efron and Stein 1981; two-way clustering as Cameron, Gelbach and Miller 2011.
+    """
+    if not len(sums):
+        return Jackknife(math.nan, math.nan, math.nan, np.empty((0, len(columns))), "none", "no_data")
+    cells = np.array([sums.columns[name] for name in columns])
+    total = cells.sum(axis=1)
+    day = sums.day
+    day = day - day.min()
+    several = int(day.max()) >= MIN_DAYS - 1
+    if settings.time_blocks:
+        return _of_days(statistic, cells, total, day)
+    buckets = _grouped(cells, sums.bucket)
+    v_b = _variance(statistic, buckets, total)
+    g_b = len(buckets)
+    reason = "low_units" if g_b < MIN_BUCKETS else None
+    days = _grouped(cells, day) if several else buckets[:0]
+    if len(days) < MIN_DAYS:
+        method = f"jackknife of {g_b} buckets"
+        return Jackknife(_at(statistic, total), math.sqrt(v_b), g_b - 1, buckets, method, reason)
+    v_d = _variance(statistic, days, total)
+    v_bd = _variance(statistic, _grouped(cells, day * BUCKETS + sums.bucket), total)
+    square, df = two_way(v_b, v_d, v_bd, g_b, len(days))
+    method = f"two-way jackknife of {g_b} buckets and {len(days)} days{_lag_one(statistic, days)}"
+    return Jackknife(_at(statistic, total), math.sqrt(square), df, buckets, method, reason)
+
+
+def two_way(v_b: float, v_d: float, v_bd: float, g_b: int, g_d: int) -> tuple[float, float]:
+    """SE² and degrees of freedom from the variances over buckets, days and their cells (NaN stays NaN)."""
+    square = float(np.max([v_b, v_d, v_b + v_d - v_bd]))
+    spread = v_b**2 / max(g_b - 1, 1) + v_d**2 / max(g_d - 1, 1)
+    return square, square**2 / spread if v_d > v_bd and spread > 0 else float(g_b - 1)
+
+
+def delete_one(statistic: Statistic, groups: Array, total: Array) -> Array:
+    """The statistic without each group in turn, shape (groups,). What is left of a sum after
+    taking nearly all of it away is rounding, and is set to 0."""
+    rest = total - groups
+    rest[np.abs(rest) <= CANCELLED * np.abs(total)] = 0.0
+    return statistic(rest)
+
+
+def variance_of(without: Array) -> float:
+    """(g−1)/g·Σ(f₍₋ᵢ₎ − f̄)² of delete-one values, NaN for fewer than two groups."""
+    g = len(without)
+    if g < 2:
+        return math.nan
+    deviation = without - without.sum() / g
+    return (g - 1) / g * float(deviation @ deviation)
+
+
+def _of_days(statistic: Statistic, cells: Array, total: Array, day: NDArray[np.int64]) -> Jackknife:
+    days = _grouped(cells, day)
+    value = _at(statistic, total)
+    if len(days) < MIN_DAYS:
+        method = f"no interval: {len(days)} of {MIN_DAYS} days"
+        return Jackknife(value, math.nan, math.nan, days, method, "low_units")
+    square = _variance(statistic, days, total)
+    method = f"jackknife of {len(days)} days{_lag_one(statistic, days)}"
+    return Jackknife(value, math.sqrt(square), len(days) - 1, days, method, None)
+
+
+def _grouped(cells: Array, codes: NDArray[np.int64]) -> Array:
+    codes = codes - codes.min()
+    groups = np.array([np.bincount(codes, weights=row) for row in cells]).T
+    return groups[groups.any(axis=1)]
+
+
+def _variance(statistic: Statistic, groups: Array, total: Array) -> float:
+    return variance_of(delete_one(statistic, groups, total))
+
+
+def _at(statistic: Statistic, total: Array) -> float:
+    return float(statistic(total))
+
+
+def _lag_one(statistic: Statistic, days: Array) -> str:
+    daily = statistic(days)
+    deviation = daily - daily.mean()
+    square = float(deviation @ deviation)
+    lag_one = float(deviation[1:] @ deviation[:-1]) / square if square > 0 else 0.0
+    if not lag_one > HIGH_LAG_ONE:
+        return ""
+    return f"; daily values follow each other (lag-1 correlation {lag_one:.2f}), no interval is honest then"
