@@ -15,7 +15,7 @@ SIGNS = {"page": ":rotating_light:", "warning": ":warning:", "info": ":informati
 def blocks(message: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """Header, a section for each part of the message, the commands, and a context line with the
     incident and the alert's key."""
-    sign = SIGNS.get(message["severity"], "")
+    title = f"{SIGNS.get(message['severity'], '')} {message['title']}".replace("\n", " ")
     steps = [f"{n}. {step}" for n, step in enumerate(message["what_to_do"], 1)]
     sections = [
         *(_section(name, [message[field]]) for name, field in SECTIONS if message[field]),
@@ -25,7 +25,7 @@ def blocks(message: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     ]
     about = ", ".join(part for part in (context(message), f"alert {key}") if part)
     return [
-        {"type": "header", "text": {"type": "plain_text", "text": clamp(f"{sign} {message['title']}", HEADER)}},
+        {"type": "header", "text": {"type": "plain_text", "emoji": True, "text": clamp(title, HEADER)}},
         *sections[: BLOCKS - 2],
         {"type": "context", "elements": [{"type": "mrkdwn", "text": clamp(about, SECTION)}]},
     ]

@@ -59,6 +59,8 @@ class PointerFile:
         try:
             folder = self._folder.resolve(strict=True)
             path = (folder / self._path).resolve()
+            if path.is_symlink():
+                raise RuntimeError
         except (OSError, RuntimeError):
             raise RollbackError(f"rollback.path {self._path.name} cannot be followed to a file") from None
         if folder not in path.parents:

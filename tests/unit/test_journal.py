@@ -256,6 +256,19 @@ def test_a_file_that_is_not_a_journal_is_refused_in_a_sentence(tmp_path):
         Journal(path)
 
 
+def test_a_file_with_damaged_pages_does_not_verify(tmp_path):
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        for n in range(100):
+            journal.append("run", "a", {"n": n, "text": "x" * 500}, at=AT)
+    content = bytearray(path.read_bytes())
+    for offset in range(len(content) // 2, len(content), 4096):
+        content[offset : offset + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    with Journal(path) as journal:
+        assert journal.verify() != []
+
+
 def test_a_writer_that_holds_the_lock_is_waited_for_and_then_named(journal, tmp_path):
     second = Journal(tmp_path / "journal.db", busy_seconds=0.05)
     with journal.transaction(), pytest.raises(JournalError, match=r"journal\.db: database is locked"):
