@@ -44,13 +44,8 @@ def hard_violation(world: World, hours: np.ndarray) -> World:
 
 
 def audience_shift(world: World, hours: np.ndarray) -> World:
-    """A much younger audience arrives, on mobile: age falls by some 2 sd of its healthy spread."""
-    young = np.round(18 + (world.age - 18) * 0.15, 1)
-    return replace(
-        world,
-        age=np.where(hours > 0, young, world.age),
-        device=np.where((hours > 0) & (world.fault_chance < 0.8), 0, world.device),
-    )
+    """An older audience arrives: every reader is 30 years older, 2.2 sd of the healthy spread."""
+    return replace(world, age=np.where(hours > 0, world.age + 30, world.age))
 
 
 def irreversible(world: World, hours: np.ndarray) -> World:
@@ -93,7 +88,7 @@ FAULTS: dict[str, Fault] = {
     "reward_collapse": Fault(reward_collapse, "clicks fall to a fifth", "reward_drop"),
     "constraint_creep": Fault(constraint_creep, "complaints rise hour by hour", "constraint"),
     "hard_violation": Fault(hard_violation, "one decision breaks the hard constraint", "constraint"),
-    "audience_shift": Fault(audience_shift, "a younger audience arrives, on mobile", "state_shift"),
+    "audience_shift": Fault(audience_shift, "an older audience arrives", "state_shift"),
     "irreversible": Fault(irreversible, "one action that cannot be undone", "irreversible"),
     "action_collapse": Fault(action_collapse, "the candidate picks one article for everybody", None),
     "two_mode_reward": Fault(two_mode_reward, "half of the users click, half hardly ever", None),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import floor
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from sample_logs import news
-from sample_logs.algorithms import policy
+from sample_logs.algorithms import POLICIES, policy
 from sample_logs.faults import CREEP_PER_HOUR, FAULTS
 from sample_logs.news import ARTICLES, COMPLAINT_RATE, DEVICES, END, REGIONS, SEED, START, Played, World
 
@@ -36,7 +36,8 @@ class SampleLog:
 
     `planted` is the start of the first faulty hour, `threshold_hour` the start of the first hour
     whose true complaint rate is above limit + margin. `trigger` is what should fire (and roll back
-    in a live log): None for healthy logs and for faults whose trigger comes later.
+    in a live log): None for healthy logs and for faults whose trigger comes later. `candidate` is a
+    name of algorithms.POLICIES; the trigger and the numbers of the README are for `linucb`.
     """
 
     name: str
@@ -45,37 +46,38 @@ class SampleLog:
     planted: datetime | None = None
     threshold_hour: datetime | None = None
     trigger: str | None = None
+    candidate: str = CANDIDATE
 
     def write(self, directory: Path, until: datetime = END) -> Path:
         """Write the log as it stood at `until` (a later `until` only adds lines). Returns the folder."""
-        world, played = simulated(self.stage, self.fault)
+        world, played = simulated(self.stage, self.fault, self.candidate)
         for part in ("logs", "outcomes"):
             (directory / part).mkdir(parents=True, exist_ok=True)
         seen = world.ts < _naive(until)
         begun = world.hour >= 24 * news.BASELINE_DAYS
-        log = decisions(world, played)
+        log = decisions(world, played, self.candidate)
         text = json_lines(log.filter(seen & ~begun)) + json_lines(log.filter(seen & begun))
         (directory / "logs" / "decisions.jsonl").write_text(text, "utf-8")
         pyarrow.csv.write_csv(outcomes(world, played, until), directory / "outcomes" / "outcomes.csv")
         config = (Path(__file__).parent / f"news_{self.stage}.yaml").read_text("utf-8")
-        (directory / "monitor.yaml").write_text(config, "utf-8")
+        (directory / "monitor.yaml").write_text(config.replace(CANDIDATE, self.candidate), "utf-8")
         return directory
 
 
 @lru_cache(maxsize=2)
-def simulated(stage: news.Stage, fault: str | None) -> tuple[World, Played]:
+def simulated(stage: news.Stage, fault: str | None, candidate: str = CANDIDATE) -> tuple[World, Played]:
     """The world with its fault, and what the policies did in it; the same for the same arguments."""
     people = news.readers(np.random.default_rng([SEED, 1]))
     world = news.world(people, START, news.DAYS, np.random.default_rng([SEED, 2]))
     if fault:
         hours = world.hour - int((PLANTED - START) / timedelta(hours=1)) + 1
         world = FAULTS[fault].apply(world, hours)
-    candidate = news.trained(CANDIDATE, people, np.random.default_rng([SEED, 3]))
+    learner = news.trained(candidate, people, np.random.default_rng([SEED, 3]))
     incumbent = policy(INCUMBENT, len(ARTICLES), news.N_FEATURES)
-    return world, news.simulate(world, stage, candidate, incumbent)
+    return world, news.simulate(world, stage, learner, incumbent)
 
 
-def decisions(world: World, played: Played) -> pa.Table:
+def decisions(world: World, played: Played, candidate: str = CANDIDATE) -> pa.Table:
     """The whole decision log under the monitor's own column names, one row a decision, in order of time."""
     n = len(world.ts)
     lost, recommended = world.propensity_lost, played.candidate_action >= 0
@@ -84,7 +86,7 @@ def decisions(world: World, played: Played) -> pa.Table:
         {
             "decision_id": _ids(np.arange(n)),
             "ts": _iso(world.ts),
-            "policy_id": np.where(played.live, CANDIDATE, INCUMBENT),
+            "policy_id": np.where(played.live, candidate, INCUMBENT),
             "policy_version": np.char.add("batch-", played.version.astype(str)),
             "unit_id": np.char.add("user-", world.user.astype(str)),
             "segment": device,
@@ -96,7 +98,7 @@ def decisions(world: World, played: Played) -> pa.Table:
             "n_actions": np.full(n, len(ARTICLES)),
             "action": np.array(ARTICLES)[played.action],
             "propensity": pa.array(played.propensity, mask=lost),
-            "candidate_id": pa.array(np.full(n, CANDIDATE), mask=~recommended),
+            "candidate_id": pa.array(np.full(n, candidate), mask=~recommended),
             "candidate_action": pa.array(np.array(ARTICLES)[played.candidate_action], mask=~recommended),
             "candidate_propensity": pa.array(played.candidate_propensity, mask=lost | ~recommended),
             "reward": played.click.astype(int),
@@ -143,6 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sample_logs.make", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="a sample log; all of them by default")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--candidate", choices=POLICIES, default=CANDIDATE, help=f"[{CANDIDATE}]")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in LOGS]
     for name in unknown:
@@ -152,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         return 2
     for name in given.names or LOGS:
-        print(LOGS[name].write(given.output / name))
+        print(replace(LOGS[name], candidate=given.candidate).write(given.output / name))
     return 0
 
 
