@@ -215,7 +215,7 @@ def rollback_did_not_take(
             f"{count(decisions, 'decision')} between then and {moment(until)}."
         ),
         how_bad=f"The service does not follow the rollback: what caused {incident} may still do harm.",
-        what_was_done=f"Nothing more: the pointer was moved to {safe} then, and the rest is up to the service.",
+        what_was_done=f"Nothing more: the pointer was moved to {safe}, and the service must follow it.",
         what_to_do=(
             f"Put {safe} in control in the service itself, now.",
             "Check that the service reads the pointer, and that no cache or replica holds the old policy.",
