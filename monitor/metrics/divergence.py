@@ -154,7 +154,7 @@ def block_maxima(blocks: ArrayLike, interior: int) -> dict[int, float]:
         judged = (n >= max(MIN_ROWS, 3 * (bins - 1))) & (m > 0)
         if judged.any():
             corrected = jensen_shannon(block[judged], rest[judged]) - bias(bins, n[judged], m[judged])
-            maxima[level] = max(0.0, float(corrected.max()))
+            maxima[level] = float(np.maximum(0.0, corrected.max()))
     return maxima
 
 
@@ -179,9 +179,10 @@ def _shift(days: Array, base_days: Array, settings: Settings) -> Shift | str:
     limit = BLOCK_FACTOR * settings.block_maxima.get(level, 0.0)
     if settings.n_blocks < MIN_BLOCKS or level not in settings.block_maxima:
         method = f"uncalibrated: {settings.n_blocks} of {MIN_BLOCKS} blocks of baseline, {method}"
-    p = float(chdtrc(seen - 1, 8 * raw / (1 / n + 1 / m))) if seen > 1 else 1.0
+    statistic = divide(8 * raw, divide(1.0, n) + divide(1.0, m))
+    p = float(chdtrc(seen - 1, statistic)) if seen > 1 else 1.0
     reason = "low_n" if min(n, m) < max(MIN_ROWS, 3 * (seen - 1)) else None
-    return Shift(raw, max(0.0, corrected), margin, p, limit, n, method, reason)
+    return Shift(raw, float(np.maximum(0.0, corrected)), margin, p, limit, n, method, reason)
 
 
 def _merged_enough(days: Array, base_days: Array, interior: int) -> tuple[int, Array, Array]:

@@ -94,6 +94,8 @@ def quantile(sample: Sums, tau: float, settings: Settings) -> Estimate:
     n = len(rewards)
     if not n:
         return missing("no_data", "reward")
+    if not np.isfinite(rewards).all():
+        return missing("non_finite", "reward", n)
     low, high = clopper_pearson(n * tau, n)
     at = _order_statistic(rewards, np.array([tau, low, high]))
     bottom = settings.reward_low if (1 - tau) ** n > ALPHA / 2 else at[1]

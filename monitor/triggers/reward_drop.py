@@ -1,0 +1,196 @@
+"""A window whose mean reward lies two standard deviations below the rolling mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from monitor.metrics.estimate import Reading
+from monitor.metrics.ratios import divide
+from monitor.triggers.firing import Firing
+from monitor.triggers.windows import clock, closed_groups, decisions, group_start, last_group, since, usable
+
+Array = NDArray[np.float64]
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class RewardDropParams:
+    """`season` 24h compares with 8 seasons before, 7d with 4. `excluded` are the starts of windows
+    of incidents acknowledged as real, `pending` of windows that tripped and are not confirmed yet:
+    both are left out of the reference, never out of the test."""
+
+    mode: Literal["seasonal", "letter"] = "seasonal"
+    season: timedelta = timedelta(hours=24)
+    deviations: float = 2.0
+    letter_windows: int = 24
+    min_decisions: int = 30
+    excluded: frozenset[datetime] = frozenset()
+    pending: frozenset[datetime] = frozenset()
+
+    @property
+    def seasons(self) -> int:
+        """Seasons that the reference is pooled from."""
+        return 8 if self.season <= timedelta(hours=24) else 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the window was compared with: it trips below `limit`."""
+
+    limit: float
+    mean: float
+    state: Mapping[str, Any]
+    text: str
+
+
+def reward_drop(series: Mapping[str, Sequence[Reading]], params: RewardDropParams) -> Firing | None:
+    """Trips where z_t < −2s, z_t = (r̄_t − m_t)/e_t, for the newest window of `reward_mean`.
+
+    m_t is the pooled mean of the same phase of the previous 8 seasons, e_t = row sd·√(1/n_t + 1/n_m)
+    with the sd of the rows pooled in m_t, s the root mean square of z over the windows of those
+    seasons, each against the same phase of the other seasons. Before 9 seasons of history, where
+    fewer than half of those seasons have the phase, or with `mode: letter`: r̄_t < μ − 2σ, mean and
+    sd (n−1) of the previous 24 window means. Windows under 30 decisions merge with the next; a
+    window that closes no group, or has no 24 before it, is not judged. `state["mode"]` tells the mode.
+    """
+    means = series["reward_mean"]
+    group = last_group(means, params.min_decisions)
+    if group is None:
+        return None
+    first, tested = group[0], means[-1]
+    counts = [decisions(reading) for reading in means[first:]]
+    n, mean = sum(counts), _pooled(means[first:], counts)
+    reference = _seasonal(series, first, n, params) or _letter(means, first, params)
+    if reference is None:
+        return None
+    if not (mean < reference.limit and reference.mean - mean > ROUNDING * (1 + abs(reference.mean))):
+        return None
+    merged_from, start, end = means[first].window_start, tested.window_start, tested.window_end
+    limit, key, policy = reference.limit, tested.key, tested.policy_id
+    window = clock(merged_from, end)
+    message = f"Reward mean {mean:.4g} on {policy}, {window}, is below {limit:.4g}: {reference.text}."
+    state = {**reference.state, "n": n, "merged_from": merged_from.isoformat()}
+    return Firing("reward_drop", key, policy, start, end, mean, limit, message, state)
+
+
+def judged(series: Mapping[str, Sequence[Reading]], params: RewardDropParams) -> bool:
+    """True where the newest window closes a group of at least 30 decisions. Confirmation counts
+    only such windows: the others were merged into one of them."""
+    return last_group(series["reward_mean"], params.min_decisions) is not None
+
+
+def _seasonal(
+    series: Mapping[str, Sequence[Reading]], first: int, n: float, params: RewardDropParams
+) -> Reference | None:
+    means, back = series["reward_mean"], params.seasons
+    tested, start = means[-1], means[first].window_start
+    length = tested.window_end - tested.window_start
+    phases = params.season // length
+    enough = means[0].window_start <= start - (back + 1) * params.season
+    members = [(reading.window_start - start) // length for reading in means[first:]]
+    if params.mode == "letter" or not enough or not phases or members[-1] >= phases:
+        return None
+    cells, centre = _grid(series, start - back * params.season, first, back * phases, params)
+    cells = cells.reshape(3, back, phases)
+    if (cells[0][:, members] > 0).any(axis=1).sum() < back / 2:
+        return None
+    pooled = cells[:, :, members].sum(axis=(1, 2))
+    off, error = _mean_and_error(pooled, n)
+    mean, e, s = centre + float(off), float(error), _scale(cells, params.min_decisions)
+    state = {"mode": "seasonal", "reference_mean": mean, "reference_n": float(pooled[0]), "e": e, "s": s}
+    text = (
+        f"{params.deviations:g} x {s:.3g} standard errors of {e:.3g} under the mean {mean:.4g} "
+        f"of the same time in the {back} seasons before"
+    )
+    return Reference(mean - params.deviations * s * e, mean, state, text)
+
+
+def _grid(
+    series: Mapping[str, Sequence[Reading]], origin: datetime, end: int, size: int, params: RewardDropParams
+) -> tuple[Array, float]:
+    """n, Σ(r−c) and Σ(r−c)² of each window from `origin` on, 0 where left out, shape (3, size); and c."""
+    means, sds = series["reward_mean"], series["reward_sd"]
+    length, out = means[-1].window_end - means[-1].window_start, params.excluded | params.pending
+    spread = {r.window_start: r.estimate.value for r in sds[since(sds, origin) :]}
+    rows = [
+        ((start - origin) // length, reading.estimate.n, reading.estimate.value, spread.get(start, math.nan))
+        for reading in means[since(means, origin) : end]
+        if (start := reading.window_start) not in out and usable(reading)
+    ]
+    at, n, mean, sd = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    centre = float(divide(mean.sum(), len(mean)))
+    within = np.where(n > 1, np.nan_to_num(sd) ** 2 * (n - 1), 0.0)
+    cells = np.zeros((3, size))
+    cells[:, at.astype(np.int64)] = n, n * (mean - centre), within + n * (mean - centre) ** 2
+    return cells, centre
+
+
+def _mean_and_error(pooled: Array, n: ArrayLike) -> tuple[Array, Array]:
+    """m, and e = row sd·√(1/n + 1/n_m), from n_m, Σ(r−c), Σ(r−c)² of the reference."""
+    count, total, square = pooled
+    mean = divide(total, count)
+    variance = np.maximum(divide(square - total * mean, np.maximum(count - 1, 0.0)), 0.0)
+    variance = np.where(variance <= ROUNDING * divide(square, count), 0.0, variance)
+    return mean, np.sqrt(variance * (divide(1.0, n) + divide(1.0, count)))
+
+
+def _scale(own: Array, fewest: float) -> float:
+    """s: root mean square of z over the windows of the seasons, each against the other seasons;
+    1.0 where no z can be made. Thin windows are merged as they are for the test."""
+    others = own.sum(axis=1, keepdims=True) - own
+    own, others = own.reshape(3, -1), others.reshape(3, -1)
+    if (own[0] >= fewest).all():
+        merged, reference = own, others
+    else:
+        groups = closed_groups(own[0].tolist(), fewest)
+        if not groups:
+            return 1.0
+        edges = [first for first, _ in groups]
+        last = groups[-1][1] + 1
+        seen = np.where(own[0] > 0, others, 0.0)
+        merged = np.add.reduceat(own[:, :last], edges, axis=1)
+        reference = np.add.reduceat(seen[:, :last], edges, axis=1)
+    mean, error = _mean_and_error(reference, merged[0])
+    z = divide(divide(merged[1], merged[0]) - mean, error)
+    z = z[np.isfinite(z)]
+    return math.sqrt(float(z @ z) / len(z)) if len(z) else 1.0
+
+
+def _letter(means: Sequence[Reading], first: int, params: RewardDropParams) -> Reference | None:
+    before = _means_before(means, first, params)
+    if len(before) < params.letter_windows:
+        return None
+    recent = np.array(before[-params.letter_windows :])
+    mu, sigma = float(recent.mean()), float(recent.std(ddof=1))
+    sigma = sigma if sigma > ROUNDING * (1 + abs(mu)) else 0.0
+    state = {"mode": "letter", "reference_mean": mu, "sd": sigma, "windows": len(recent)}
+    text = f"{params.deviations:g} x {sigma:.3g} under the mean {mu:.4g} of the {len(recent)} windows before"
+    return Reference(mu - params.deviations * sigma, mu, state, text)
+
+
+def _means_before(means: Sequence[Reading], end: int, params: RewardDropParams) -> list[float]:
+    """Means of the merged windows before `end`, oldest first: 24 of them where there are as many."""
+    out, fewest, span = params.excluded | params.pending, params.min_decisions, 2 * params.letter_windows
+    while True:
+        start = group_start(means, max(0, end - span), fewest)
+        n = [decisions(reading) for reading in means[start:end]]
+        found = [
+            _pooled(means[start + a : start + b + 1], n[a : b + 1])
+            for a, b in closed_groups(n, fewest)
+            if not out or all(reading.window_start not in out for reading in means[start + a : start + b + 1])
+        ]
+        if len(found) >= params.letter_windows or start == 0:
+            return found
+        span *= 2
+
+
+def _pooled(readings: Sequence[Reading], n: Sequence[float]) -> float:
+    total = sum(reading.estimate.value * count for reading, count in zip(readings, n, strict=True) if count)
+    return total / sum(n)
