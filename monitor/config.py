@@ -33,11 +33,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 CANONICAL = (
-    "decision_id ts policy_id policy_version unit_id episode_id step terminal segment action propensity "
-    "action_probs n_actions candidate_id candidate_action candidate_propensity candidate_probs "
-    "proposed_action q_value candidate_value uncertainty reward reward_ts proxy_reward outcome shaping "
-    "intrinsic keep_prob overridden irreversible activated"
-).split()
+    *("decision_id", "ts", "policy_id", "policy_version", "unit_id", "episode_id", "step", "terminal"),
+    *("segment", "action", "propensity", "action_probs", "n_actions", "candidate_id", "candidate_action"),
+    *("candidate_propensity", "candidate_probs", "proposed_action", "q_value", "candidate_value"),
+    *("uncertainty", "reward", "reward_ts", "proxy_reward", "outcome", "shaping", "intrinsic"),
+    *("keep_prob", "overridden", "irreversible", "activated"),
+)
 CANONICAL_PREFIXES = (
     "state_", "action_", "candidate_action_", "proposed_action_", "cost_", "predicted_"
 )
@@ -137,7 +138,9 @@ class Source(Model):
             _name(name)
             if isinstance(target, list) and name != "segment":
                 raise PydanticCustomError(
-                    "column", "'{name}' takes one column of the log, only segment takes several", {"name": name}
+                    "column",
+                    "'{name}' takes one column of the log, only segment takes several",
+                    {"name": name},
                 )
         return value
 
@@ -346,10 +349,16 @@ class Config(Model):
             raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
         return value
 
-    @field_validator("conditions")
-    @classmethod
-    def _known_conditions(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return value
+    @model_validator(mode="after")
+    def _known_conditions(self) -> Config:
+        for name in self.conditions:
+            if name != "segment" and name not in self.state.categorical:
+                raise PydanticCustomError(
+                    "conditions",
+                    "conditions.{name} is neither 'segment' nor a feature under state.categorical",
+                    {"name": name},
+                )
+        return self
 
     @property
     def hard(self) -> list[str]:
@@ -384,12 +393,9 @@ class Loaded(Model):
 
 def load(path: Path) -> Loaded:
     """Read and check `monitor.yaml`. Raises ConfigError with every mistake, each with file:line."""
-    try:
-        document = read_yaml(path)
-    except ConfigError:
-        raise
+    document = read_yaml(path)
     if not isinstance(document, CommentedMap):
-        raise ConfigError([f"{path.name}:1: the file is empty or not a mapping; run `monitor init` to write one"])
+        raise ConfigError([f"{path.name}:1: the file is empty or not a mapping of keys"])
     errors: list[tuple[int, str]] = []
     for dotted, what in NOT_YET.items():
         line = _line_of(document, tuple(dotted.split(".")))

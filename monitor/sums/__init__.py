@@ -1,0 +1,20 @@
+"""Sums of decisions by hour: the only thing that scales with the log.
+
+Each family is one file, one SELECT and one table, and obeys one law:
+merge(state(A), state(B)) == state(A ∪ B).
+"""
+
+from monitor.sums import action, constraint, offpolicy, pair, quality, reward, sample, state, units
+from monitor.sums.family import Family
+
+FAMILIES: dict[str, Family] = {
+    "reward": reward.FAMILY,
+    "constraint": constraint.FAMILY,
+    "action": action.FAMILY,
+    "state": state.FAMILY,
+    "pair": pair.FAMILY,
+    "offpolicy": offpolicy.FAMILY,
+    "sample": sample.FAMILY,
+    "units": units.FAMILY,
+    "quality": quality.FAMILY,
+}

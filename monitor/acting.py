@@ -1,0 +1,232 @@
+"""From judged firings to what is done: recorded first, then settled, each step safe to repeat.
+
+`record` writes firings and incidents. `settle` brings about what they call for: rollbacks,
+messages, resolutions. A crash in between loses nothing: the next run settles what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from alerts import message as messages
+from alerts.pipeline import enqueue
+from alerts.rollback import build, roll_back
+from monitor.chain import instant
+from monitor.config import Loaded
+from monitor.incidents import (
+    Incident,
+    incident_id,
+    incidents,
+    may_resolve,
+    opening,
+    resolving,
+    unresolved,
+)
+from monitor.journal import Event, Journal
+from monitor.judge import Judged
+from monitor.readings import hour_of
+from monitor.triggers.firing import Firing
+
+Did = Literal["watched", "rolled_back", "observed", "alerted", "escalated", "historical"]
+
+
+@dataclass(frozen=True)
+class Acting:
+    """The terms on which one run acts: `now` is when it acts, `armed_at` since when it may."""
+
+    loaded: Loaded
+    now: datetime
+    armed_at: datetime
+    stage: str
+
+    @property
+    def candidate(self) -> str:
+        return self.loaded.config.policies.candidate
+
+    @property
+    def safe(self) -> str:
+        return self.loaded.config.policies.safe
+
+
+def armed_at(journal: Journal, level: str, now: datetime) -> datetime:
+    """Since when acting is at this level; the first run at a level arms it from now on."""
+    events = journal.events("arm")
+    if events and events[-1].body.get("level") == level:
+        return events[-1].at
+    journal.append("arm", level, {"level": level, "by": "monitor.yaml"}, at=now)
+    return now
+
+
+def record(
+    journal: Journal,
+    judged: Iterable[Judged],
+    acting: Acting,
+    capture: Callable[[Firing], Mapping[str, Any]],
+    *,
+    identity: Callable[[Firing], str],
+) -> list[Event]:
+    """Write each firing once, and the incident it belongs to; returns the new firing events.
+
+    `capture` gives the trigger state that an incident keeps; `identity` what makes a firing unique
+    beside trigger, key and policy: its window, or the row.
+    """
+    new: list[Event] = []
+    known = list(journal.events("incident", "firing", "rollback"))
+    for found in judged:
+        firing = found.firing
+        key = f"firing:{firing.trigger}:{firing.key}:{firing.policy_id}:{identity(firing)}"
+        action, did = _called_for(found, acting)
+        with journal.transaction():
+            incident = _incident(known, firing) if found.confirmed and did != "historical" else None
+            incident_name = incident.id if incident else ""
+            if found.confirmed and did != "historical" and incident is None:
+                incident_name = incident_id(
+                    firing.policy_id, firing.trigger, firing.key, firing.window_start, incidents(known)
+                )
+            event = journal.append(
+                "firing",
+                firing.policy_id,
+                {
+                    "trigger": firing.trigger, "key": firing.key, "policy": firing.policy_id,
+                    "window_start": firing.window_start, "window_end": firing.window_end,
+                    "value": firing.value, "limit": firing.limit, "message": firing.message,
+                    "confirmed": found.confirmed, "action": action, "did": did,
+                    "historical": did == "historical", "incident": incident_name, "state": dict(firing.state),
+                },
+                at=acting.now,
+                key=key,
+            )
+            if event is None:
+                continue
+            new.append(event)
+            known.append(event)
+            if incident_name and incident is None:
+                opened = journal.append(
+                    "incident",
+                    incident_name,
+                    opening(
+                        firing.policy_id, firing.trigger, firing.key, firing.window_start, firing.window_end,
+                        action=action, did=did, message=firing.message, value=firing.value,
+                        limit=firing.limit, stage=acting.stage,
+                        trigger_state={**firing.state, **capture(firing)},
+                    ),
+                    at=acting.now,
+                    key=f"incident:{incident_name}:open",
+                )
+                if opened is not None:
+                    known.append(opened)
+    return new
+
+
+def settle(journal: Journal, acting: Acting, new: Sequence[Event]) -> list[str]:
+    """Roll back and tell people, for every incident that still waits for it; returns what was done.
+
+    Everything here is keyed by the incident, so repeating it does nothing twice.
+    """
+    channels = acting.loaded.config.alerts.channels
+    done = []
+    opened = {e.subject: e for e in journal.events("incident") if e.body.get("status") == "open"}
+    for incident in unresolved(journal.events("incident", "firing", "rollback")):
+        event = opened[incident.id]
+        if event.body.get("did") == "rolled_back":
+            done += _roll_back(journal, acting, incident, event)
+        else:
+            told = messages.for_firing(
+                _as_firing(event.body), action=_TOLD[str(event.body.get("did"))],
+                incident=incident.id, stage=str(event.body.get("stage", "")), safe=acting.safe,
+            )
+            enqueue(journal, channels, told, f"{incident.id}:opened", acting.now)
+    historical = [e for e in new if e.body["historical"] and e.body["confirmed"]]
+    by_policy: dict[str, list[Event]] = {}
+    for event in historical:
+        by_policy.setdefault(event.subject, []).append(event)
+    for policy, events in by_policy.items():
+        summary = messages.for_summary([_as_firing(e.body) for e in events], policy=policy)
+        enqueue(journal, channels, summary, f"summary:{policy}:{events[0].seq}", acting.now)
+    return done
+
+
+def watch(
+    journal: Journal,
+    acting: Acting,
+    controlled: Callable[[str, int], tuple[int, int | None]],
+    judged_to: int,
+    span: int,
+) -> None:
+    """After a rollback: page when the policy still decides. Resolve what has been good long enough.
+
+    `controlled(policy, hour)` gives the decisions a policy made from that hour on, and the last of
+    those hours.
+    """
+    channels = acting.loaded.config.alerts.channels
+    for incident in unresolved(journal.events("incident", "firing", "rollback")):
+        quiet = judged_to
+        if incident.rolled_back_at is not None:
+            since = hour_of(incident.rolled_back_at) + 1
+            decisions, last = controlled(incident.policy, since)
+            if decisions and last is not None:
+                told = messages.rollback_did_not_take(
+                    incident.policy, acting.safe, incident.id, decisions=decisions,
+                    since=incident.rolled_back_at, until=acting.now, stage=acting.stage,
+                )
+                enqueue(journal, channels, told, f"{incident.id}:did_not_take", acting.now)
+            quiet = judged_to - (last + 1 if last is not None else since)
+        good = (judged_to - hour_of(incident.window_end)) // span
+        if may_resolve(incident, good, quiet // span):
+            body = resolving(f"{good} good windows")
+            journal.append(
+                "incident", incident.id, body, at=acting.now, key=f"incident:{incident.id}:resolved"
+            )
+
+
+_TOLD: Mapping[str, messages.Action] = {
+    "observed": "observe", "alerted": "alert", "escalated": "escalate", "watched": "watch",
+}
+
+
+def _called_for(found: Judged, acting: Acting) -> tuple[str, Did]:
+    """What the firing calls for, and what is done on this run's terms."""
+    firing, config = found.firing, acting.loaded.config
+    live = firing.policy_id == acting.candidate and not found.escalate_only
+    action = "rollback" if live and found.confirmed else "escalate" if found.confirmed else "watch"
+    if firing.window_end < acting.now - config.act_within or firing.window_end <= acting.armed_at:
+        return action, "historical"
+    if not found.confirmed:
+        return action, "watched"
+    if action == "escalate":
+        return action, "observed" if config.acting == "observe" else "escalated"
+    return action, {"rollback": "rolled_back", "alert": "alerted", "observe": "observed"}[config.acting]  # type: ignore[return-value]
+
+
+def _incident(known: Sequence[Event], firing: Firing) -> Incident | None:
+    place = (firing.policy_id, firing.trigger, firing.key)
+    return next((i for i in unresolved(known) if (i.policy, i.trigger, i.key) == place), None)
+
+
+def _roll_back(journal: Journal, acting: Acting, incident: Incident, event: Event) -> list[str]:
+    target = build(acting.loaded.config.rollback, acting.loaded.folder)
+    stage = str(event.body.get("stage", ""))
+    outcome = roll_back(
+        journal, target, incident.id, policy=incident.policy, safe=acting.safe, stage=stage, at=acting.now
+    )
+    told = messages.for_rollback(
+        _as_firing(event.body), status="failed" if outcome.status == "failed" else "done", safe=acting.safe,
+        at=outcome.at, error=outcome.error, incident=incident.id, stage=stage,
+    )
+    key = f"{incident.id}:{'rollback_failed' if outcome.status == 'failed' else 'rolled_back'}"
+    enqueue(journal, acting.loaded.config.alerts.channels, told, key, acting.now)
+    return [] if outcome.status == "already_done" else [told.title]
+
+
+def _as_firing(body: Mapping[str, Any]) -> Firing:
+    def number(name: str) -> float:
+        value = body.get(name)
+        return float("nan") if value is None else float(value)
+
+    return Firing(
+        body["trigger"], body["key"], body["policy"], instant(body["window_start"]),
+        instant(body["window_end"]), number("value"), number("limit"), body["message"],
+    )

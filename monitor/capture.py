@@ -1,0 +1,106 @@
+"""The trigger state an incident keeps, so that it can be debugged when the window is long gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import duckdb
+
+from monitor.config import Loaded
+from monitor.judge import false_alarms
+from monitor.readings import hour_of, load, sheet_of, window_hours
+from monitor.rules import Rule
+from monitor.sums.baseline import Baseline
+from monitor.triggers import TRIGGERS
+from monitor.triggers.firing import Firing
+
+DECISIONS = 100
+WINDOWS_BEFORE = 24
+Look = Callable[[Firing], Mapping[str, Any]]
+FAMILY_OF = {"reward_drop": "reward", "constraint": "constraint", "state_shift": "state"}
+
+
+def row_state(connection: duckdb.DuckDBPyConnection, about: Mapping[str, Any]) -> Look:
+    """The state of a firing of single rows: the rows themselves, and what was running."""
+
+    def look(firing: Firing) -> Mapping[str, Any]:
+        return {**about, "decisions": _by_id(connection, firing.state.get("decision_ids", []))}
+
+    return look
+
+
+def window_state(
+    sums: duckdb.DuckDBPyConnection,
+    decisions: duckdb.DuckDBPyConnection,
+    loaded: Loaded,
+    baseline: Baseline | None,
+    rules: Mapping[str, Rule],
+    about: Mapping[str, Any],
+) -> Look:
+    """The state of a firing of a window: readings around it, its sums, up to 100 of its decisions,
+    and how often the rule trips on the user's own baseline."""
+    config = loaded.config
+    span = window_hours(config)
+
+    def look(firing: Firing) -> Mapping[str, Any]:
+        start, end = hour_of(firing.window_start), hour_of(firing.window_end)
+        tripped, judged = false_alarms(sums, config, baseline, rules, firing.trigger, firing.key)
+        family = FAMILY_OF[firing.trigger]
+        sheet = sheet_of(sums, config, baseline, start, end, span)
+        cells = sheet.cells(family, firing.policy_id, "", firing.key, start, end)
+        return {
+            **about,
+            "readings": _readings(sums, firing, start - WINDOWS_BEFORE * span, end),
+            "sums": {name: float(column.sum()) for name, column in cells.columns.items()},
+            "decisions": _of_window(decisions, firing.policy_id, start, end),
+            "false_alarms_on_baseline": {"tripped": tripped, "windows": judged},
+        }
+
+    return look
+
+
+def _readings(sums: duckdb.DuckDBPyConnection, firing: Firing, start: int, end: int) -> list[dict[str, Any]]:
+    metrics = list(TRIGGERS[firing.trigger].metrics)
+    found = load(
+        sums,
+        'policy_id = ? AND "key" = ? AND window_start >= ? AND window_end <= ? '
+        "AND metric IN (SELECT unnest(?::VARCHAR[]))",
+        [firing.policy_id, firing.key, start, end, metrics],
+    )
+    return [
+        {
+            "metric": r.metric, "window_start": r.window_start, "value": r.estimate.value,
+            "low": r.estimate.low, "high": r.estimate.high, "n": r.estimate.n, "reason": r.estimate.reason,
+        }
+        for r in found
+    ]
+
+
+def _of_window(
+    connection: duckdb.DuckDBPyConnection, policy: str, start: int, end: int
+) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "SELECT * FROM decisions WHERE policy_id = ? AND hour >= ? AND hour < ? ORDER BY row_hash LIMIT ?",
+        [policy, start, end, DECISIONS],
+    )
+
+
+def _by_id(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> list[dict[str, Any]]:
+    return _rows(
+        connection,
+        "SELECT * FROM decisions WHERE decision_id IN (SELECT unnest(?::VARCHAR[])) LIMIT ?",
+        [list(ids), DECISIONS],
+    )
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, select: str, parameters: list[object]
+) -> list[dict[str, Any]]:
+    found = connection.execute(select, parameters)
+    names = [column[0] for column in found.description or []]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in found.fetchall()
+    ]

@@ -1,0 +1,318 @@
+"""The command line: reads the clock and the environment, and nothing else does.
+
+stdout carries data only; what is said beside it goes to stderr. Heavy modules are imported inside
+the command that needs them, so that `monitor gate` starts fast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gates.outcome import EXIT_ERROR, EXIT_USAGE
+from monitor import __version__
+
+app = typer.Typer(
+    name="monitor",
+    help="Monitoring and deployment gate for policies that learn.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+baseline_app = typer.Typer(help="The frozen baseline that windows are compared with.", no_args_is_help=True)
+app.add_typer(baseline_app, name="baseline")
+
+CONFIG_HELP = "The configuration; paths in it are relative to its folder."
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help=CONFIG_HELP)]
+AS_OF_HELP = "Event time to judge at (default: now), such as 2026-01-31T12:00."
+AsOf = Annotated[str | None, typer.Option("--as-of", help=AS_OF_HELP)]
+By = Annotated[str, typer.Option("--by", help="Your name: it goes into the journal.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why: it goes into the journal.")]
+DEFAULT = Path("monitor.yaml")
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one sentence and a defined exit code."""
+    from monitor.config import ConfigError
+    from monitor.journal import JournalError
+    from monitor.store import StoreError
+
+    try:
+        app()
+    except ConfigError as error:
+        _say(str(error))
+        sys.exit(EXIT_USAGE)
+    except (StoreError, JournalError) as error:
+        _say(str(error))
+        sys.exit(EXIT_ERROR)
+
+
+@app.command()
+def run(
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+    act: Annotated[bool, typer.Option("--act", help="Act although --as-of is in the past.")] = False,
+) -> None:
+    """One pass: ingest, measure, judge closed windows, act on what they say."""
+    from monitor import config as configuration
+    from monitor import jobs
+
+    loaded = configuration.load(config)
+    now, moment = _now(), _as_of(as_of)
+    past = jobs.is_past(moment, now)
+    with _progress() as progress:
+        report = jobs.run(
+            loaded, now=moment if past and act else now, as_of=moment, dry=past and not act,
+            environ=os.environ, progress=progress,
+        )
+    for line in _run_lines(report):
+        typer.echo(line)
+
+
+@app.command()
+def gate(
+    stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Judge one stage from what is stored. Exit code 0 only for PASS; 1 fail, 3 hold, 4 error, 5 rollback."""
+    from gates.evaluate import to_json
+    from gates.table import table
+    from monitor import config as configuration
+    from monitor import jobs
+
+    if format not in ("table", "json"):
+        _usage(f"--format {format} is not available; it is table or json")
+    loaded = configuration.load(config)
+    try:
+        verdict = jobs.gate(loaded, stage=stage, as_of=_as_of(as_of))
+    except ValueError as error:
+        _usage(str(error))
+    if format == "json":
+        typer.echo(json.dumps(to_json(verdict), indent=2, allow_nan=False))
+    else:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        typer.echo(table(verdict, colour=colour, width=_width()), nl=False)
+    raise typer.Exit(verdict.exit_code)
+
+
+@app.command()
+def status(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
+    """Where things stand: the policy in control, the last run, verdicts, open incidents, alerts that wait."""
+    from monitor import config as configuration
+    from monitor.status import lines
+
+    for line in lines(configuration.load(config), _as_of(as_of)):
+        typer.echo(line)
+
+
+@app.command()
+def ingest(
+    config: ConfigPath = DEFAULT,
+    export_rejects: Annotated[
+        Path | None, typer.Option(help="Write rejected lines to FILE, to be mended.")
+    ] = None,
+    load_mended: Annotated[Path | None, typer.Option(help="Load a mended file of rejected lines.")] = None,
+) -> None:
+    """Read new log lines into the store, or export rejected ones and load them again when mended."""
+    from monitor import config as configuration
+    from monitor import jobs
+    from monitor.log import rejects, schema
+    from monitor.log.ingest import ingest as read_logs
+    from monitor.store import one_at_a_time, opened
+
+    loaded = configuration.load(config)
+    store = jobs.store_of(loaded)
+    store.create()
+    now = _now()
+    with one_at_a_time(store.folder), opened(store.decisions) as connection:
+        schema.create(connection, loaded.config)
+        if export_rejects:
+            count = rejects.export(connection, export_rejects)
+            typer.echo(
+                f"{count} rejected lines written to {export_rejects}; mend `raw` in it, then "
+                f"run `monitor ingest --load-mended {export_rejects}`"
+            )
+            return
+        with _progress() as progress:
+            if load_mended:
+                account = rejects.load_mended(connection, loaded, load_mended, as_of=now, now=now)
+            else:
+                account = read_logs(connection, loaded, as_of=now, now=now, progress=progress)
+    for line in _account_lines(account):
+        typer.echo(line)
+
+
+@app.command()
+def ack(
+    incident: str,
+    by: By,
+    reason: Reason,
+    config: ConfigPath = DEFAULT,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="The change is agreed and permanent: a new reference begins.")
+    ] = False,
+    false_alarm: Annotated[
+        bool, typer.Option("--false-alarm", help="Nothing was wrong: its windows stay in the reference.")
+    ] = False,
+) -> None:
+    """Acknowledge an incident: somebody has it."""
+    from monitor import acts
+    from monitor import config as configuration
+
+    typer.echo(
+        acts.acknowledge(
+            configuration.load(config), incident, by=by, reason=reason, accept=accept,
+            real=not false_alarm, at=_now(),
+        )
+    )
+
+
+@app.command()
+def attest(
+    item: Annotated[str, typer.Option("--item", help="The checklist item that is signed.")],
+    by: By,
+    reason: Reason,
+    evidence: Annotated[str, typer.Option("--evidence", help="A file or an address that shows it.")],
+    config: ConfigPath = DEFAULT,
+    expires: Annotated[str, typer.Option("--expires", help="How long it holds, such as 92d.")] = "92d",
+    refuse: Annotated[bool, typer.Option("--refuse", help="Sign that the item is not fulfilled.")] = False,
+    as_of: AsOf = None,
+) -> None:
+    """Sign an item of a checklist: who, why, the evidence and its digest."""
+    from monitor import acts
+    from monitor import config as configuration
+
+    typer.echo(
+        acts.attest(
+            configuration.load(config), item, by=by, reason=reason, evidence=evidence, expires=expires,
+            approved=not refuse, at=_as_of(as_of),
+        )
+    )
+
+
+@baseline_app.command("freeze")
+def baseline_freeze(reason: Reason, config: ConfigPath = DEFAULT) -> None:
+    """Freeze the configured baseline period, replacing the one before."""
+    from monitor import config as configuration
+    from monitor import jobs
+
+    now = _now()
+    frozen = jobs.freeze_baseline(configuration.load(config), reason=reason, as_of=now, now=now)
+    typer.echo(f"baseline {frozen.hash} frozen from {frozen.body['rows']} decisions; run `monitor run` next")
+
+
+@app.command()
+def demo(
+    only: Annotated[list[str] | None, typer.Argument(help="Names of sample logs (default: all).")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep logs and stores in this folder.")] = None,
+) -> None:
+    """Make the sample logs, run the monitor over them as if live, and show what each gate says."""
+    from sample_logs.demo import show
+
+    raise typer.Exit(show(only or [], keep, echo=typer.echo))
+
+
+@app.command()
+def version() -> None:
+    """The version of this installation."""
+    typer.echo(__version__)
+
+
+def _run_lines(report: Any) -> list[str]:
+    lines = _account_lines(report.account)
+    if report.baseline_frozen:
+        lines.append("baseline in place")
+    lines.append(f"{report.windows} windows measured")
+    confirmed = [e for e in report.firings if e.body["confirmed"]]
+    lines.append(f"{len(report.firings)} firings, {len(confirmed)} of them confirmed")
+    lines += [f"  {e.body['did']}: {e.body['message']}" for e in confirmed[-10:]]
+    lines += report.done
+    if report.dry:
+        lines.append("dry: --as-of is in the past, so nothing was journalled or moved; add --act to act")
+    if report.verdict is not None:
+        short = {"offline_validation": "offline", "shadow_mode": "shadow", "limited_deployment": "limited",
+                 "full_deployment": "full"}[report.verdict.stage]
+        lines.append(
+            f"{report.verdict.policy} in {report.verdict.stage}: {report.verdict.outcome.name}; "
+            f"see `monitor gate --stage {short}`"
+        )
+    if report.delivered and report.delivered.failed:
+        lines += [f"alert not delivered to {f.channel}: {f.error}" for f in report.delivered.failed]
+    return lines
+
+
+def _account_lines(account: Any) -> list[str]:
+    lines = [
+        f"{account.rows_in} rows in = {account.loaded} loaded + {account.duplicates} duplicates + "
+        f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
+        f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
+    ]
+    lines += [f"not read: {f.file}: {f.error}" for f in account.files if f.error]
+    return lines
+
+
+def _progress() -> Any:
+    """A bar on a terminal, nothing in a pipe."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown() -> Any:
+        if not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task("starting", total=None)
+
+            def step(what: str, done: int, total: int) -> None:
+                bars.update(task, description=what, completed=done, total=total or None)
+
+            yield step
+
+    return shown()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _as_of(given: str | None) -> datetime:
+    if given is None:
+        return _now()
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        _usage(f"--as-of {given} is not a time; write it as 2026-01-31T12:00")
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment > _now() + timedelta(hours=1):
+        _usage(f"--as-of {given} is in the future")
+    return moment
+
+
+def _width() -> int:
+    import shutil
+
+    return min(shutil.get_terminal_size((100, 24)).columns, 140)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _usage(text: str) -> Any:
+    _say(text)
+    raise typer.Exit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""The evidence a gate judges: the sums of one stage of one policy, answered metric by metric.
+
+Reads sums and journal only. What is missing comes as an Estimate with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from monitor.config import Config, Loaded
+from monitor.journal import Event, Journal
+from monitor.metrics import METRICS
+from monitor.metrics.estimate import Estimate, Reading, exact, missing
+from monitor.metrics.trend import slope
+from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
+from monitor.sheet import Sheet
+from monitor.sums.baseline import Baseline
+from monitor.sums.read import merge
+
+DAY = 24
+SHADOW, OFFLINE = "shadow_mode", "offline_validation"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows are the evidence: `policy` controlled them, `candidate` is judged; hours start to end."""
+
+    stage: str
+    policy: str
+    candidate: str
+    start: int
+    end: int
+
+
+def scope_of(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    stage: str,
+    entered: datetime | None,
+    as_of: datetime,
+) -> Scope:
+    """The rows that count at `stage`: from its entry, or the first row of this candidate, to as-of."""
+    policies = config.policies
+    own = policies.candidate if stage not in (OFFLINE, SHADOW) else policies.incumbent
+    end = closed_end(config, as_of, matured=True)
+    if stage == OFFLINE:
+        period = config.held_out
+        start = hour_of(period.start) if period else 0
+        return Scope(stage, own, policies.candidate, start, min(end, hour_of(period.end)) if period else end)
+    if entered is not None:
+        return Scope(stage, own, policies.candidate, hour_of(entered), end)
+    table, who = ("sums_pair", "candidate_id") if stage == SHADOW else ("sums_reward", "policy_id")
+    first = None
+    if _has(connection, table):
+        first = connection.execute(
+            f'SELECT MIN(hour) FROM "{table}" WHERE {who} = ? AND hour < ?', [policies.candidate, end]
+        ).fetchone()
+    start = int(first[0]) if first and first[0] is not None else end
+    return Scope(stage, own, policies.candidate, start, end)
+
+
+class StoreEvidence:
+    """Evidence out of sums.duckdb and the journal; see `gates.evaluate.Evidence`."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        journal: Journal,
+        loaded: Loaded,
+        baseline: Baseline | None,
+        scope: Scope,
+        as_of: datetime,
+        judged_to: int | None,
+    ) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._loaded = loaded
+        self._config = loaded.config
+        self._baseline = baseline
+        self._scope = scope
+        self._judged_to = judged_to
+        self.stage = scope.stage
+        self.policy = scope.candidate
+        self.controlling = scope.policy
+        self.as_of = as_of
+        self.window_start = moment(scope.start)
+        self.window_end = moment(scope.end)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        config = self._config
+        days = max((self._scope.end - self._scope.start) / DAY, 1 / DAY)
+        training = config.training
+        return {
+            "constraints": {
+                k: {"limit": c.limit, "margin": c.margin, "hard": c.hard}
+                for k, c in config.constraints.items()
+            },
+            "envelope": list(config.envelope),
+            "features": config.state.features,
+            "training": None
+            if training is None
+            else next(k for k in ("until", "ids", "none") if getattr(training, k) is not None),
+            "held_out": config.held_out is not None,
+            "conditions_declared": bool(config.conditions),
+            "config_hash": config.config_hash,
+            "max_rejects": config.log.max_rejects,
+            "decisions_per_day": self._rows() / days,
+            "reward_range": config.reward.range,
+        }
+
+    def estimate(self, metric: str, key: str = "") -> Estimate:
+        """One metric over the whole evidence window; `stale` when the evidence is not up to date."""
+        special = self._special.get(metric)
+        if special is not None:
+            found = special(key)
+        elif metric in METRICS:
+            found = self._estimate(self._sheet, metric, key, self._scope.start, self._scope.end)
+        else:
+            found = missing("no_data")
+        stale = self._stale
+        return replace(found, reason="stale") if stale and found.reason != "no_data" else found
+
+    def daily(self, metric: str, key: str = "") -> Sequence[Reading]:
+        """One reading for each whole UTC day of the evidence."""
+        first, last = -(-self._scope.start // DAY) * DAY, self._scope.end // DAY * DAY
+        sheet = self._daily_sheet
+        return [
+            self._reading(metric, key, day, day + DAY, self._estimate(sheet, metric, key, day, day + DAY))
+            for day in range(first, last, DAY)
+        ]
+
+    def series(self, metric: str, key: str = "") -> Sequence[Reading]:
+        """The stored readings of the monitor windows in the evidence."""
+        candidate = self._scope.candidate if METRICS[metric].per == "pair" else ""
+        return load(
+            self._connection,
+            'metric = ? AND "key" = ? AND policy_id = ? AND candidate_id = ? '
+            "AND window_start >= ? AND window_end <= ?",
+            [metric, key, self._scope.policy, candidate, self._scope.start, self._scope.end],
+        )
+
+    def keys(self, metric: str) -> list[str]:
+        if metric == "condition_count":
+            return list(self._conditions)
+        if metric == "fault_share":
+            return sorted(k.removeprefix("faults:") for k in self._quality if k.startswith("faults:"))
+        return self._sheet.keys(metric) if metric in METRICS else [""]
+
+    def events(self, kind: str) -> Sequence[Event]:
+        return self._journal.events(kind, until=self.as_of)
+
+    @cached_property
+    def _special(self) -> dict[str, Callable[[str], Estimate]]:
+        return {
+            "evidence_days": lambda _: exact(self._days(), self._rows(), "days"),
+            "longest_gap_hours": lambda _: self._gap(),
+            "baseline_longest_gap_hours": lambda _: self._baseline_gap(),
+            "condition_count": lambda key: exact(self._conditions.get(key, 0.0), self._rows(), "decisions"),
+            "rejected_share": lambda _: self._share("rejects:"),
+            "fault_share": lambda key: self._share(f"faults:{key}"),
+            "leaked_decisions": lambda _: self._leaked(),
+            "newest_decision_age_hours": lambda _: self._newest_age(),
+            "disagreement_slope": lambda _: self._slope("disagreement"),
+        }
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        scope = self._scope
+        return self._cut(max(1, scope.end - scope.start))
+
+    @cached_property
+    def _daily_sheet(self) -> Sheet:
+        return self._cut(DAY)
+
+    def _cut(self, span: int) -> Sheet:
+        scope = self._scope
+        start = scope.start if span != DAY else scope.start // DAY * DAY
+        return sheet_of(self._connection, self._config, self._baseline, start, scope.end, span)
+
+    def _estimate(self, sheet: Sheet, metric: str, key: str, start: int, end: int) -> Estimate:
+        if start >= end:
+            return missing("no_data")
+        return sheet.estimate(metric, self._scope.policy, start, end, self._scope.candidate, key)
+
+    def _reading(self, metric: str, key: str, start: int, end: int, estimate: Estimate) -> Reading:
+        return Reading(
+            estimate, metric, key, self._scope.policy, self._scope.candidate, moment(start), moment(end)
+        )
+
+    def _cells(self, family: str) -> Any:
+        scope = self._scope
+        return self._sheet.cells(family, scope.policy, scope.candidate, "", scope.start, scope.end)
+
+    @property
+    def _own_family(self) -> str:
+        return "pair" if self.stage in (OFFLINE, SHADOW) else "reward"
+
+    def _rows(self) -> float:
+        return float(self._cells(self._own_family).total("n_rec" if self._own_family == "pair" else "n"))
+
+    def _days(self) -> float:
+        return max(0.0, (self._scope.end - self._scope.start) / DAY)
+
+    def _gap(self) -> Estimate:
+        hours = np.unique(self._cells(self._own_family).hour)
+        if not len(hours):
+            return missing("no_data", "hours")
+        marks = np.concatenate([[self._scope.start - 1], hours, [self._scope.end]])
+        return exact(float(np.diff(marks).max() - 1), self._rows(), "hours")
+
+    def _baseline_gap(self) -> Estimate:
+        if self._baseline is None:
+            return missing("baseline_missing", "hours")
+        return exact(float(self._baseline.body["longest_gap_hours"]), self._baseline.body["rows"], "hours")
+
+    @cached_property
+    def _quality(self) -> dict[str, float]:
+        if self._scope.start >= self._scope.end:
+            return {}
+        cells = merge([*self._sheet.index("quality").values()]) if self._sheet.index("quality") else None
+        found: dict[str, float] = {}
+        if cells is not None:
+            for key, n in zip(cells.key.tolist(), cells.columns["n"].tolist(), strict=True):
+                found[str(key)] = found.get(str(key), 0.0) + n
+        return found
+
+    def _share(self, prefix: str) -> Estimate:
+        part = sum(n for k, n in self._quality.items() if k.startswith(prefix))
+        rejected = sum(n for k, n in self._quality.items() if k.startswith("rejects:"))
+        rows = self._quality.get("rows", 0.0) + rejected
+        return exact(part / rows, rows, "share") if rows else missing("no_data", "share")
+
+    @cached_property
+    def _conditions(self) -> dict[str, float]:
+        """Decisions of the evidence by condition: declared ones, else segments and tenths of states."""
+        counts: dict[str, float] = {}
+        wanted = self._config.conditions
+        segments = _by_segment(self._connection, self._own_family, self._scope)
+        for segment in wanted.get("segment", [] if wanted else self._usual_segments()):
+            counts[f"segment={segment or '(all)'}"] = segments.get(segment, 0.0)
+        for feature in self._baseline.features if self._baseline else []:
+            bins = self._baseline.body["features"][feature] if self._baseline else {}
+            cells = self._sheet.cells(
+                "state", self._scope.policy, "", feature, self._scope.start, self._scope.end
+            )
+            seen = np.bincount(cells.key.astype(np.int64), cells.columns["n"]) if len(cells) else np.zeros(1)
+            at = lambda place, seen=seen: float(seen[place]) if place < len(seen) else 0.0  # noqa: E731
+            if "edges" in bins and not wanted:
+                interior = max(0, len(bins["edges"]) - 1)
+                for tenth in range(interior // 2):
+                    name = f"{feature} {tenth + 1}/{interior // 2}"
+                    counts[name] = at(2 * tenth + 1) + at(2 * tenth + 2)
+            elif "categories" in bins and feature in wanted:
+                for name in wanted[feature]:
+                    place = bins["categories"].index(name) if name in bins["categories"] else len(seen)
+                    counts[f"{feature}={name}"] = at(place)
+        return counts
+
+    def _usual_segments(self) -> list[str]:
+        return sorted(self._baseline.body["usual"]) if self._baseline else []
+
+    def _leaked(self) -> Estimate:
+        """Held-out decisions that the training could have seen, by unit where ids were declared."""
+        training, scope = self._config.training, self._scope
+        if training is None:
+            return missing("training_undeclared", "decisions")
+        rows = self._rows()
+        if training.until is not None:
+            cells = self._cells("pair")
+            before = cells.hour < hour_of(training.until)
+            return exact(float(cells.columns["n_rec"][before].sum()), rows, "decisions")
+        if training.ids is None:
+            return exact(0.0, rows, "decisions", "declared: nothing was trained on logs")
+        hashes = _unit_hashes(self._loaded.path(training.ids))
+        found = self._connection.execute(
+            "SELECT COALESCE(SUM(n), 0) FROM sums_units WHERE policy_id = ? AND hour >= ? AND hour < ? "
+            "AND unit_hash IN (SELECT unnest(?::BIGINT[]))",
+            [scope.policy, scope.start, scope.end, hashes],
+        ).fetchone()
+        return exact(float(found[0]) if found else 0.0, rows, "decisions")
+
+    def _newest_age(self) -> Estimate:
+        hours = self._cells(self._own_family).hour
+        if not len(hours):
+            return missing("no_data", "hours")
+        age = (self.as_of - moment(int(hours.max()) + 1)) / timedelta(hours=1)
+        return exact(max(0.0, age), len(hours), "hours")
+
+    def _slope(self, metric: str) -> Estimate:
+        days = [r for r in self.daily(metric) if r.estimate.judgeable]
+        numbers = np.asarray([hour_of(r.window_start) / DAY for r in days])
+        return slope(numbers, np.asarray([r.estimate.value for r in days]))
+
+    @cached_property
+    def _stale(self) -> bool:
+        """Closed windows not judged yet, or (live and shadow) a newest row that is too old."""
+        scope, span = self._scope, window_hours(self._config)
+        closed = closed_end(self._config, self.as_of, matured=False)
+        needed = min(scope.end, closed) if self.stage == OFFLINE else closed
+        if self._judged_to is None or self._judged_to < needed:
+            return True
+        if self.stage == OFFLINE:
+            return False
+        hours = self._cells(self._own_family).hour
+        config = self._config
+        oldest = self.as_of - config.log.lag - config.reward.matures_after - 2 * config.window
+        return bool(len(hours)) and moment(int(hours.max()) + span) < oldest
+
+
+def _has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchone()
+    return found is not None
+
+
+def _by_segment(connection: duckdb.DuckDBPyConnection, family: str, scope: Scope) -> dict[str, float]:
+    table = f"sums_{family}"
+    if not _has(connection, table):
+        return {}
+    column, both = ("n_rec", "AND candidate_id = ?") if family == "pair" else ("n", "")
+    parameters: list[object] = [scope.policy, scope.start, scope.end]
+    found = connection.execute(
+        f'SELECT "key", CAST(SUM({column}) AS DOUBLE) FROM "{table}" '
+        f"WHERE policy_id = ? AND hour >= ? AND hour < ? {both} GROUP BY 1",
+        parameters + ([scope.candidate] if both else []),
+    ).fetchall()
+    return dict(found)
+
+
+def _unit_hashes(path: Path) -> list[int]:
+    """The first 63 bits that ingest writes as unit_hash, for one unit a line."""
+    units = path.read_text("utf-8").split()
+    return [
+        int.from_bytes(hashlib.md5(u.encode(), usedforsecurity=False).digest()[:8], "little") & (2**63 - 1)
+        for u in units
+    ]

@@ -1,0 +1,384 @@
+"""One pass of `monitor run`, and `monitor gate`: wiring, no statistics.
+
+run: lock, ingest, judge single rows, freeze the baseline if due, sum dirty hours, measure windows,
+judge closed windows in order, act, judge the stage. gate: read sums and journal, one verdict.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from alerts import message as messages
+from alerts.channels import build as build_channels
+from alerts.pipeline import DeliveryReport, deliver, enqueue
+from gates import stages
+from gates.checklist import load as load_checklist
+from gates.evaluate import RecordedFiring, Verdict, judge, to_json
+from gates.outcome import Outcome
+from monitor import __version__, acting, capture, readings, rules
+from monitor.breaches import judge_breaches, mark_judged
+from monitor.chain import instant
+from monitor.config import Config, ConfigError, Loaded
+from monitor.evidence import StoreEvidence, scope_of
+from monitor.journal import Event, Journal
+from monitor.judge import judge_windows
+from monitor.log import schema
+from monitor.log.ingest import Account, ingest
+from monitor.store import Store, one_at_a_time, opened
+from monitor.sums import baseline as baselines
+from monitor.sums.baseline import Baseline
+from monitor.sums.build import build
+
+Progress = Callable[[str, int, int], None]
+EVENT_KINDS = ("firing", "incident", "rollback")
+
+
+@dataclass
+class RunReport:
+    """What one pass did, for the person or the pipeline that started it."""
+
+    account: Account
+    windows: int = 0
+    firings: list[Event] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    dry: bool = False
+    verdict: Verdict | None = None
+    delivered: DeliveryReport | None = None
+    baseline_frozen: bool = False
+
+
+def store_of(loaded: Loaded) -> Store:
+    return Store(loaded.path(loaded.config.store))
+
+
+def run(
+    loaded: Loaded,
+    *,
+    now: datetime,
+    as_of: datetime,
+    dry: bool,
+    environ: Mapping[str, str],
+    progress: Progress | None = None,
+) -> RunReport:
+    """One pass. `now` is when it acts; `dry` measures and judges, and journals and moves nothing.
+    `environ` is where channels look for their secrets.
+
+    Raises ConfigError, StoreError and JournalError; nothing else stops a pass.
+    """
+    store, config = store_of(loaded), loaded.config
+    numbers = rules.load(_checklists(loaded))
+    store.create()
+    with one_at_a_time(store.folder), _journal(store) as journal:
+        _refuse_changed_baseline(journal, config)
+        with opened(store.decisions) as connection:
+            schema.create(connection, config)
+            report = RunReport(ingest(connection, loaded, as_of=as_of, now=now, progress=progress), dry=dry)
+            since = acting.armed_at(journal, config.acting, now) if not dry else now
+            terms = acting.Acting(loaded, now, since, _stage(journal, store, config, as_of))
+            found, rows = judge_breaches(connection, as_of)
+            if not dry:
+                look = capture.row_state(connection, _about(loaded, None, numbers))
+                report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
+                report.done += acting.settle(journal, terms, report.firings)
+                mark_judged(connection, rows, now)
+            frozen = _baseline(journal, connection, loaded, store, as_of, now)
+            report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
+        build(store, config, frozen.frozen if frozen else None, progress)
+        report.windows = readings.measure(store, config, frozen, as_of, progress)
+        _judge(journal, store, loaded, frozen, numbers, terms, report, as_of)
+        if not dry:
+            report.verdict = _stage_verdict(journal, loaded, terms, as_of)
+            report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
+            journal.beat("run", now)
+    return report
+
+
+def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
+    """Judge one stage from what is stored and append the verdict. Raises ConfigError, ValueError."""
+    stage = stages.stage_named(stage)
+    store = store_of(loaded)
+    store.create()
+    with _journal(store) as journal:
+        verdict = _verdict(journal, loaded, stage, as_of)
+        journal.append("verdict", verdict.policy, to_json(verdict), at=as_of)
+    return verdict
+
+
+def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: datetime) -> Baseline:
+    """Freeze the configured baseline, replacing an earlier one. Raises ConfigError when it is not due."""
+    store, config = store_of(loaded), loaded.config
+    with one_at_a_time(store.folder), _journal(store) as journal, opened(store.decisions) as connection:
+        schema.create(connection, config)
+        if not baselines.due(connection, config, as_of):
+            raise ConfigError(
+                ["baseline: the period has not closed or holds fewer than "
+                 f"{baselines.MIN_ROWS} decisions; nothing was frozen"]
+            )
+        frozen = baselines.freeze(connection, config, store.baselines)
+        _note_baseline(journal, config, frozen, reason, now)
+        connection.execute("INSERT INTO dirty_hours SELECT DISTINCT hour FROM decisions")
+        return frozen
+
+
+def current_baseline(journal: Journal, store: Store) -> Baseline | None:
+    """The frozen baseline that the journal names, None before the first."""
+    known = _known_baseline(journal)
+    return baselines.load(store.baselines, known) if known else None
+
+
+def judged_to(journal: Journal, *, matured: bool = False) -> int | None:
+    """Hour up to which closed windows were judged by a run, None before the first."""
+    events = journal.events("run")
+    return int(events[-1].body["judged"]["matured" if matured else "plain"]) if events else None
+
+
+@contextmanager
+def _journal(store: Store) -> Iterator[Journal]:
+    journal = Journal(store.journal)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def _judge(
+    journal: Journal,
+    store: Store,
+    loaded: Loaded,
+    frozen: Baseline | None,
+    numbers: Mapping[str, rules.Rule],
+    terms: acting.Acting,
+    report: RunReport,
+    as_of: datetime,
+) -> None:
+    config = loaded.config
+    with opened(store.sums, read_only=True) as connection:
+        first = _first_hour(connection, config)
+        end = {m: readings.closed_end(config, as_of, matured=m) for m in (False, True)}
+        begin = {}
+        for matured in (False, True):
+            before = judged_to(journal, matured=matured)
+            begin[matured] = before if before is not None else first if first is not None else end[matured]
+            end[matured] = max(end[matured], begin[matured])
+        events = journal.events(*EVENT_KINDS)
+        judged = list(judge_windows(connection, config, frozen, numbers, events, begin, end))
+        if report.dry:
+            report.done += [f"would record: {j.firing.message}" for j in judged]
+            return
+        with opened_if_there(store.decisions) as decisions:
+            about = _about(loaded, frozen, numbers)
+            look = capture.window_state(connection, decisions, loaded, frozen, numbers, about)
+            new = acting.record(journal, judged, terms, look, identity=_window_identity)
+        report.firings += new
+        report.done += acting.settle(journal, terms, new)
+        acting.watch(
+            journal, terms, lambda policy, hour: _controlled(connection, policy, hour, end[False]),
+            end[False], readings.window_hours(config),
+        )
+    journal.append(
+        "run",
+        "run",
+        {
+            "as_of": as_of, "judged": {"plain": end[False], "matured": end[True]}, "windows": report.windows,
+            "firings": len(new), "rows_in": report.account.rows_in, "rejected": report.account.rejected,
+        },
+        at=terms.now,
+    )
+
+
+@contextmanager
+def opened_if_there(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A reading connection to a store, or to an empty one where there is no file yet."""
+    if path.exists():
+        with opened(path, read_only=True) as connection:
+            yield connection
+    else:
+        with duckdb.connect(":memory:") as connection:
+            yield connection
+
+
+def _verdict(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
+    store, config = store_of(loaded), loaded.config
+    _refuse_changed_baseline(journal, config)
+    checklist = load_checklist(stage, _checklists(loaded))
+    frozen = current_baseline(journal, store)
+    entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
+    since = entered.since if entered and entered.stage == stage else None
+    with opened_if_there(store.sums) as connection:
+        scope = scope_of(connection, config, stage, since, as_of)
+        evidence = StoreEvidence(
+            connection, journal, loaded, frozen, scope, as_of, judged_to(journal)
+        )
+        return judge(checklist, evidence, _firings(journal, evidence, config, as_of))
+
+
+def _firings(
+    journal: Journal, evidence: StoreEvidence, config: Config, as_of: datetime
+) -> list[RecordedFiring]:
+    """Firings whose window lies in the evidence, on the candidate or on the policy in control."""
+    mine = {config.policies.candidate, evidence.controlling}
+    return [
+        RecordedFiring(
+            trigger=b["trigger"], action=b["action"], confirmed=b["confirmed"], historical=b["historical"],
+            policy=b["policy"], key=b["key"], window_start=instant(b["window_start"]),
+            window_end=instant(b["window_end"]), value=_number(b["value"]), limit=_number(b["limit"]),
+            message=b["message"], incident=b["incident"] or None,
+        )
+        for e in journal.events("firing", until=as_of)
+        for b in [e.body]
+        if b["policy"] in mine
+        and instant(b["window_end"]) > evidence.window_start
+        and instant(b["window_start"]) < as_of
+    ]
+
+
+def _stage_verdict(journal: Journal, loaded: Loaded, terms: acting.Acting, as_of: datetime) -> Verdict:
+    verdict = _verdict(journal, loaded, terms.stage, as_of)
+    before = next(
+        (e.body["outcome"] for e in reversed(journal.events("verdict", subject=verdict.policy))
+         if e.body["stage"] == verdict.stage),
+        None,
+    )
+    with journal.transaction():
+        event = journal.append("verdict", verdict.policy, to_json(verdict), at=terms.now)
+        if before is not None and before != verdict.outcome.name and event is not None:
+            failing = sorted(
+                (f for f in verdict.findings if f.outcome is not Outcome.PASS and f.role != "off"),
+                key=lambda f: -f.outcome,
+            )
+            told = messages.for_verdict_change(
+                verdict.policy, verdict.stage, before=before, after=verdict.outcome.name,
+                findings=failing, as_of=as_of,
+            )
+            enqueue(journal, loaded.config.alerts.channels, told, f"verdict:{event.seq}", terms.now)
+    return verdict
+
+
+def _stage(journal: Journal, store: Store, config: Config, as_of: datetime) -> str:
+    """The stage the candidate is in: what the journal says, else what the log shows."""
+    standing = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
+    if standing is not None:
+        return standing.stage
+    if not store.sums.exists():
+        return stages.OFFLINE
+    with opened(store.sums, read_only=True) as connection:
+        end = readings.closed_end(config, as_of, matured=False)
+        recent = end - 24
+        live, others = _rows(connection, "reward", "n", "policy_id", config, recent, end)
+        if live:
+            return stages.LIMITED if others else stages.FULL
+        shadowed, _ = _rows(connection, "pair", "n_rec", "candidate_id", config, recent, end)
+        return stages.SHADOW if shadowed else stages.OFFLINE
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, family: str, column: str, who: str, config: Config, a: int, b: int
+) -> tuple[int, int]:
+    table = f"sums_{family}"
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchone():
+        return 0, 0
+    found = connection.execute(
+        f"SELECT COALESCE(SUM(CASE WHEN {who} = ? THEN {column} END), 0), "
+        f"COALESCE(SUM(CASE WHEN {who} <> ? THEN {column} END), 0) "
+        f'FROM "{table}" WHERE hour >= ? AND hour < ?',
+        [config.policies.candidate, config.policies.candidate, a, b],
+    ).fetchone()
+    return (int(found[0]), int(found[1])) if found else (0, 0)
+
+
+def _controlled(
+    connection: duckdb.DuckDBPyConnection, policy: str, hour: int, end: int
+) -> tuple[int, int | None]:
+    found = connection.execute(
+        "SELECT COALESCE(SUM(n), 0), MAX(hour) FROM sums_reward "
+        "WHERE policy_id = ? AND hour >= ? AND hour < ?",
+        [policy, hour, end],
+    ).fetchone()
+    return (int(found[0]), None if found[1] is None else int(found[1])) if found else (0, None)
+
+
+def _first_hour(connection: duckdb.DuckDBPyConnection, config: Config) -> int | None:
+    span = readings.window_hours(config)
+    found = connection.execute("SELECT MIN(hour) FROM sums_reward").fetchone()
+    return int(found[0]) // span * span if found and found[0] is not None else None
+
+
+def _baseline(
+    journal: Journal,
+    connection: duckdb.DuckDBPyConnection,
+    loaded: Loaded,
+    store: Store,
+    as_of: datetime,
+    now: datetime,
+) -> Baseline | None:
+    current = current_baseline(journal, store)
+    if current is not None or not baselines.due(connection, loaded.config, as_of):
+        return current
+    frozen = baselines.freeze(connection, loaded.config, store.baselines)
+    _note_baseline(journal, loaded.config, frozen, "its period has closed", now)
+    return frozen
+
+
+def _note_baseline(journal: Journal, config: Config, frozen: Baseline, reason: str, now: datetime) -> None:
+    body = {"hash": frozen.hash, "specification": baselines.specification(config), "reason": reason}
+    journal.append("baseline", frozen.hash, body, at=now)
+
+
+def _known_baseline(journal: Journal) -> str | None:
+    events = journal.events("baseline")
+    return str(events[-1].body["hash"]) if events else None
+
+
+def _refuse_changed_baseline(journal: Journal, config: Config) -> None:
+    events = journal.events("baseline")
+    if events and events[-1].body["specification"] != baselines.specification(config):
+        raise ConfigError(
+            [
+                "monitor.yaml: `baseline`, `state` or `window` changed after the baseline was frozen; "
+                "put it back, or run `monitor baseline freeze --reason \"…\"`"
+            ]
+        )
+
+
+def _checklists(loaded: Loaded) -> Path | None:
+    folder = loaded.config.checklists
+    return loaded.path(folder) if folder else None
+
+
+def _about(
+    loaded: Loaded, frozen: Baseline | None, numbers: Mapping[str, rules.Rule]
+) -> Mapping[str, Any]:
+    """Versions and hashes an incident keeps."""
+    return {
+        "config_hash": loaded.config.config_hash,
+        "rules_hash": rules.digest(numbers),
+        "baseline_hash": frozen.hash if frozen else None,
+        "versions": {
+            "monitor": __version__, "duckdb": duckdb.__version__, "python": platform.python_version(),
+        },
+    }
+
+
+def _window_identity(firing: Any) -> str:
+    return str(readings.hour_of(firing.window_start))
+
+
+def _row_identity(firing: Any) -> str:
+    return str(firing.state["row"])
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def is_past(as_of: datetime, now: datetime) -> bool:
+    """Whether --as-of asks about the past: then a run is dry unless told to act."""
+    return as_of < now - timedelta(minutes=1)

@@ -1,0 +1,190 @@
+"""Readings: every metric of every closed window, computed once and again when late data changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pyarrow
+
+from monitor.config import Config
+from monitor.metrics import METRICS
+from monitor.metrics.estimate import Estimate, Reading
+from monitor.sheet import Sheet
+from monitor.store import Store, opened
+from monitor.sums.baseline import Baseline
+from monitor.sums.read import read
+
+HOUR = timedelta(hours=1)
+RUN_OF_WINDOWS = 24 * 31
+Progress = Callable[[str, int, int], None]
+
+
+def hour_of(moment: datetime) -> int:
+    """Whole hours since 1970-01-01 UTC."""
+    return int(moment.timestamp() // 3600)
+
+
+def moment(hour: int) -> datetime:
+    return datetime.fromtimestamp(hour * 3600, UTC)
+
+
+def closed_end(config: Config, as_of: datetime, *, matured: bool) -> int:
+    """Hour at which the newest closed window ends: its end + lag (+ maturity) is not after as-of."""
+    span = window_hours(config)
+    wait = config.log.lag + (config.reward.matures_after if matured else timedelta(0))
+    return hour_of(as_of - wait) // span * span
+
+
+def window_hours(config: Config) -> int:
+    return int(config.window / HOUR)
+
+
+def measure(
+    store: Store, config: Config, baseline: Baseline | None, as_of: datetime, progress: Progress | None = None
+) -> int:
+    """Compute the readings that are missing or whose sums changed; returns windows computed."""
+    span = window_hours(config)
+    with opened(store.sums, read_only=True) as connection:
+        first = connection.execute("SELECT MIN(hour) FROM sums_reward").fetchone()
+        if not first or first[0] is None:
+            return 0
+        pending = [h for (h,) in connection.execute("SELECT DISTINCT hour FROM pending_hours").fetchall()]
+        marks = dict(connection.execute("SELECT name, hour FROM watermarks").fetchall())
+        begin = int(first[0]) // span * span
+        todo: dict[bool, list[int]] = {}
+        ends: dict[bool, int] = {}
+        for matured in (False, True):
+            end = closed_end(config, as_of, matured=matured)
+            mark = marks.get(_mark(matured), begin)
+            again = {h // span * span for h in pending if h // span * span < mark}
+            todo[matured] = sorted(again | set(range(max(mark, begin), end, span)))
+            ends[matured] = max(mark, end)
+        rows: list[Reading] = []
+        runs = [(m, run) for m in (False, True) for run in _runs(todo[m], span)]
+        for done, (matured, run) in enumerate(runs):
+            if progress:
+                progress("measuring windows", done, len(runs))
+            rows += _readings(connection, config, baseline, matured, run, span)
+    _write(store, rows, todo, ends, pending)
+    return len(set(todo[False]) | set(todo[True]))
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection, where: str, parameters: Sequence[object]
+) -> list[Reading]:
+    """Readings that meet a condition, oldest first."""
+    found = connection.execute(
+        'SELECT metric, "key", policy_id, candidate_id, window_start, window_end, value, low, high, level, '
+        f"n, unit, method, reason FROM readings WHERE {where} ORDER BY window_start",
+        list(parameters),
+    ).fetchall()
+    return [
+        Reading(
+            Estimate(
+                _float(value), _float(low), _float(high), _float(level), _float(n), unit, method, reason
+            ),
+            metric, key, policy, candidate, moment(start), moment(end),
+        )
+        for metric, key, policy, candidate, start, end, value, low, high, level, n, *how in found
+        for unit, method, reason in [how]
+    ]
+
+
+def sheet_of(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    baseline: Baseline | None,
+    start: int,
+    end: int,
+    span: int,
+) -> Sheet:
+    """A sheet over hours start ≤ hour < end of a store, to be cut into windows of `span` hours."""
+    return Sheet(lambda family: read(connection, family, start, end, span), config, baseline)
+
+
+def _readings(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    baseline: Baseline | None,
+    matured: bool,
+    run: list[int],
+    span: int,
+) -> Iterator[Reading]:
+    sheet = sheet_of(connection, config, baseline, run[0], run[-1] + span, span)
+    metrics = [name for name, row in METRICS.items() if row.matures == matured]
+    for metric in metrics:
+        subjects = sheet.pairs() if METRICS[metric].per == "pair" else [(p, "") for p in sheet.policies()]
+        for policy, candidate in subjects:
+            for start in run:
+                if not len(sheet.cells("reward", policy, "", "", start, start + span)):
+                    continue
+                for key in sheet.keys(metric):
+                    estimate = sheet.estimate(metric, policy, start, start + span, candidate, key)
+                    yield Reading(
+                        estimate, metric, key, policy, candidate, moment(start), moment(start + span)
+                    )
+
+
+def _runs(windows: Sequence[int], span: int) -> Iterator[list[int]]:
+    """Windows in stretches without a gap, at most a month each."""
+    run: list[int] = []
+    for window in windows:
+        if run and (window != run[-1] + span or len(run) >= RUN_OF_WINDOWS):
+            yield run
+            run = []
+        run.append(window)
+    if run:
+        yield run
+
+
+def _write(
+    store: Store, rows: list[Reading], todo: dict[bool, list[int]], ends: dict[bool, int], pending: list[int]
+) -> None:
+    names = {m: [n for n, row in METRICS.items() if row.matures == m] for m in (False, True)}
+    table = _table(rows)
+    with opened(store.sums) as connection:
+        connection.register("new_readings", table)
+        connection.execute("BEGIN")
+        for matured in (False, True):
+            connection.execute(
+                "DELETE FROM readings WHERE window_start IN (SELECT unnest(?::BIGINT[])) "
+                "AND metric IN (SELECT unnest(?::VARCHAR[]))",
+                [todo[matured], names[matured]],
+            )
+            connection.execute("DELETE FROM watermarks WHERE name = ?", [_mark(matured)])
+            connection.execute("INSERT INTO watermarks VALUES (?, ?)", [_mark(matured), ends[matured]])
+        connection.execute("INSERT INTO readings SELECT * FROM new_readings")
+        connection.execute("DELETE FROM pending_hours WHERE hour IN (SELECT unnest(?::BIGINT[]))", [pending])
+        connection.execute("COMMIT")
+
+
+def _table(rows: Iterable[Reading]) -> pyarrow.Table:
+    records = list(rows)
+    text, number = pyarrow.string(), pyarrow.float64()
+    columns = {
+        "metric": (text, [r.metric for r in records]),
+        "key": (text, [r.key for r in records]),
+        "policy_id": (text, [r.policy_id for r in records]),
+        "candidate_id": (text, [r.candidate_id for r in records]),
+        "window_start": (pyarrow.int64(), [hour_of(r.window_start) for r in records]),
+        "window_end": (pyarrow.int64(), [hour_of(r.window_end) for r in records]),
+        **{
+            name: (number, [float(getattr(r.estimate, name)) for r in records])
+            for name in ("value", "low", "high", "level", "n")
+        },
+        **{
+            name: (text, [getattr(r.estimate, name) for r in records])
+            for name in ("unit", "method", "reason")
+        },
+    }
+    return pyarrow.table({name: pyarrow.array(values, kind) for name, (kind, values) in columns.items()})
+
+
+def _mark(matured: bool) -> str:
+    return "matured" if matured else "plain"
+
+
+def _float(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

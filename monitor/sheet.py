@@ -1,0 +1,109 @@
+"""Any metric of any window in a stretch of hours: sums in, estimates out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from monitor.config import Config
+from monitor.metrics import METRICS
+from monitor.metrics.estimate import Estimate, missing
+from monitor.metrics.sums import Settings, Sums
+from monitor.sums import FAMILIES
+from monitor.sums.baseline import Baseline
+from monitor.sums.constraint import ENVELOPE
+from monitor.sums.read import Index, between, empty
+
+
+class Sheet:
+    """Sums of a stretch of hours; families are loaded when a metric first asks for them.
+
+    `load(family)` gives the family's sums by (policy, candidate, key). Nothing missing raises:
+    a metric without its baseline is `baseline_missing`, one without rows is `no_data`.
+    """
+
+    def __init__(self, load: Callable[[str], Index], config: Config, baseline: Baseline | None) -> None:
+        self._load = load
+        self._loaded: dict[str, Index] = {}
+        self.config = config
+        self.baseline = baseline
+        self._per_feature: dict[str, Settings] = {}
+
+    def index(self, family: str) -> Index:
+        if family not in self._loaded:
+            self._loaded[family] = self._load(family)
+        return self._loaded[family]
+
+    def policies(self) -> list[str]:
+        return sorted({policy for policy, _, _ in self.index("reward")})
+
+    def pairs(self) -> list[tuple[str, str]]:
+        return sorted({(policy, candidate) for policy, candidate, _ in self.index("pair")})
+
+    def keys(self, metric: str) -> list[str]:
+        """The constraints or features that a metric has; [''] where it has none."""
+        per = METRICS[metric].per
+        if per == "constraint":
+            return [*self.config.constraints, *(ENVELOPE + d for d in self.config.envelope)]
+        return self.config.state.features if per == "feature" else [""]
+
+    def cells(self, family: str, policy: str, candidate: str, key: str, start: int, end: int) -> Sums:
+        """Sums of one family for hours start ≤ hour < end; empty where there are none."""
+        shape = FAMILIES[family]
+        paired = shape.by_candidate or (family == "units" and candidate)
+        place = (policy, candidate if paired else "", key if shape.outer else "")
+        found = self.index(family).get(place)
+        return empty(family) if found is None else between(found, start, end)
+
+    def estimate(
+        self, metric: str, policy: str, start: int, end: int, candidate: str = "", key: str = ""
+    ) -> Estimate:
+        """One metric over hours start ≤ hour < end."""
+        row = METRICS[metric]
+        settings = self.settings
+        states: dict[str, Sums] = {}
+        for family in row.families:
+            if family == "baseline":
+                if self.baseline is None or key not in self.baseline.features:
+                    return missing("baseline_missing")
+                states["baseline"] = self.baseline.sums(key)
+                settings = self._settings_of(key)
+            else:
+                states[family] = self.cells(family, policy, candidate, key, start, end)
+        return row.function(states, settings)
+
+    @cached_property
+    def settings(self) -> Settings:
+        config, body = self.config, self.baseline.body if self.baseline else {}
+        low, high = config.reward.range
+        return Settings(
+            reward_low=low,
+            reward_high=high,
+            time_blocks=_time_blocks(config),
+            independent=config.unit == "decision",
+            n_actions=body.get("n_actions") or body.get("actions"),
+            n_tests=max(1, len(config.state.features)),
+        )
+
+    def _settings_of(self, feature: str) -> Settings:
+        if feature not in self._per_feature:
+            assert self.baseline is not None
+            maxima: Mapping[int, float] = self.baseline.block_maxima(feature)
+            self._per_feature[feature] = replace(
+                self.settings,
+                interior_bins=self.baseline.interior_bins(feature),
+                block_maxima=maxima,
+                n_blocks=self.baseline.n_blocks(feature),
+            )
+        return self._per_feature[feature]
+
+
+def _time_blocks(config: Config) -> bool:
+    if config.unit == "decision":
+        return False
+    if config.unit is not None:
+        return config.unit.column is None
+    named = {"unit_id", "episode_id"}
+    decisions = [s for s in config.log.sources if s.kind == "decisions"]
+    return not any(named & set(s.columns) or not s.columns for s in decisions)

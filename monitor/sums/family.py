@@ -1,0 +1,61 @@
+"""A family of sums: one SELECT over decisions, one table `sums_<name>`, mergeable by adding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.config import Config
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What the SQL may know of the frozen baseline: its hash, and per feature how to bin it.
+
+    `bins[feature]` is {"edges": [...]} or {"categories": [...], "seen": [...]}; `usual` maps a
+    segment to the actions that the baseline's policy takes in it; `segments` are those with enough
+    rows to say so.
+    """
+
+    hash: str
+    bins: Mapping[str, Mapping[str, Any]]
+    usual: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Family:
+    """`select(config, baseline)` is the SELECT over a relation `decisions` (None: nothing to sum
+    yet); its first columns are policy_id, candidate_id, hour, bucket, key. `sums` names the columns
+    a metric gets. `by_candidate`: metrics want the rows of one candidate, not of the policy alone.
+    `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums."""
+
+    name: str
+    sums: tuple[str, ...]
+    select: Callable[[Config, Frozen | None], str | None]
+    by_candidate: bool = False
+    outer: bool = False
+    inner: str = "''"
+    largest: tuple[str, ...] = ()
+    smallest: tuple[str, ...] = ()
+
+
+def number(value: float) -> str:
+    """A float as a DOUBLE literal (a plain 0.3 would be a DECIMAL)."""
+    text = repr(float(value))
+    return text if "e" in text or "inf" in text or "nan" in text else text + "e0"
+
+
+def text(value: str) -> str:
+    """A text literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def texts(values: list[str]) -> str:
+    """A list of text literals for IN (…); an empty list matches nothing."""
+    return ", ".join(text(v) for v in values) or "NULL"
+
+
+def reward(config: Config) -> str:
+    """The reward as sums see it: a missing one is 0 only where the config says so."""
+    return "COALESCE(reward, 0e0)" if config.reward.missing_after_maturity == 0 else "reward"

@@ -1,0 +1,151 @@
+"""Sums out of the store, as the columns that metrics take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.metrics.sums import Sums
+from monitor.sums import FAMILIES
+from monitor.sums.family import Family
+from monitor.sums.sample import SIZE
+
+Index = dict[tuple[str, str, str], Sums]
+
+
+def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int, span: int) -> Index:
+    """Sums of one family for hours start ≤ hour < end, by (policy, candidate, key), sorted by hour.
+
+    The candidate is '' for families of the controlling policy; the key is the constraint or the
+    feature, else ''. `span` is the length in hours of the windows that will be cut from the
+    answer: `units` adds up each window before it squares, `sample` keeps the smallest hashes.
+    """
+    family = FAMILIES[name]
+    if not _exists(connection, f"sums_{name}"):
+        return {}
+    if name == "units":
+        return _units(connection, start, end, span)
+    if name == "sample":
+        return _sample(connection, start, end, span)
+    candidate = "candidate_id" if family.by_candidate else "''"
+    outer = '"key"' if family.outer else "''"
+    sums = ", ".join(_merged(family, column) for column in family.sums)
+    found = connection.execute(
+        f"""SELECT policy_id, {candidate} AS candidate, {outer} AS outer_key, hour, bucket,
+                {family.inner} AS inner_key, {sums}
+            FROM "sums_{name}" WHERE hour >= ? AND hour < ?
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
+        [start, end],
+    ).fetchnumpy()
+    return _cut(found, family.sums)
+
+
+def between(sums: Sums, start: int, end: int) -> Sums:
+    """The cells of hours start ≤ hour < end of sums sorted by hour: views, nothing is copied."""
+    first, last = np.searchsorted(sums.hour, [start, end])
+    part = slice(first, last)
+    return Sums(
+        sums.hour[part],
+        sums.bucket[part],
+        sums.key[part],
+        {name: column[part] for name, column in sums.columns.items()},
+    )
+
+
+def empty(name: str) -> Sums:
+    """Sums of a window without a row."""
+    return _sums({}, FAMILIES[name].sums, slice(0, 0))
+
+
+def merge(parts: Iterable[Sums]) -> Sums:
+    """Cells of several Sums of one family put side by side: every metric adds cells up."""
+    kept = [p for p in parts if len(p)]
+    if len(kept) == 1:
+        return kept[0]
+    names = kept[0].columns
+    return Sums(
+        np.concatenate([p.hour for p in kept]),
+        np.concatenate([p.bucket for p in kept]),
+        np.concatenate([p.key for p in kept]),
+        {name: np.concatenate([p.columns[name] for p in kept]) for name in names},
+    )
+
+
+def _merged(family: Family, column: str) -> str:
+    how = "MAX" if column in family.largest else "MIN" if column in family.smallest else "SUM"
+    return f'CAST({how}("{column}") AS DOUBLE) AS "{column}"'
+
+
+def _units(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    found = connection.execute(
+        """SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, -1 AS bucket, '' AS inner_key,
+                CAST(COUNT(*) AS DOUBLE) AS n_units,
+                SUM(k) AS k1, SUM(k * k) AS k2, SUM(w) AS w1, SUM(w * w) AS w2
+            FROM (SELECT policy_id, who AS candidate_id, ? + ((hour - ?) // ?) * ? AS hour, unit_hash,
+                    SUM(k) AS k, SUM(w) AS w
+                  FROM (SELECT *, '' AS who FROM sums_units
+                        UNION ALL
+                        SELECT *, candidate_id AS who FROM sums_units WHERE candidate_id <> '') AS grains
+                  WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3, 4) AS per_unit
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
+        [start, start, span, span, start, end],
+    ).fetchnumpy()
+    return _cut(found, FAMILIES["units"].sums)
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    found = connection.execute(
+        f"""SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
+                row_hash, reward
+            FROM (SELECT *, ROW_NUMBER() OVER
+                      (PARTITION BY policy_id, (hour - ?) // ? ORDER BY row_hash) AS place
+                  FROM sums_sample WHERE hour >= ? AND hour < ?) AS ranked
+            WHERE place <= {SIZE} ORDER BY policy_id, hour, row_hash""",
+        [start, span, start, end],
+    ).fetchnumpy()
+    return _cut(found, FAMILIES["sample"].sums)
+
+
+def _cut(found: Mapping[str, NDArray[Any]], columns: tuple[str, ...]) -> Index:
+    size = len(found["hour"])
+    if not size:
+        return {}
+    names = ("policy_id", "candidate", "outer_key")
+    changed = np.zeros(size, dtype=bool)
+    changed[0] = True
+    for name in names:
+        values = found[name]
+        changed[1:] |= values[1:] != values[:-1]
+    starts = np.flatnonzero(changed)
+    ends = np.append(starts[1:], size)
+    return {
+        (str(found[names[0]][a]), str(found[names[1]][a]), str(found[names[2]][a])): _sums(
+            found, columns, slice(a, b)
+        )
+        for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
+    }
+
+
+def _sums(found: Mapping[str, NDArray[Any]], columns: tuple[str, ...], part: slice) -> Sums:
+    def column(name: str, kind: Any) -> NDArray[Any]:
+        values = np.asarray(found[name][part]) if name in found else np.empty(0)
+        return values.astype(kind, copy=False)
+
+    return Sums(
+        column("hour", np.int64),
+        column("bucket", np.int64),
+        column("inner_key", object),
+        MappingProxyType({c: column(c, np.int64 if c == "row_hash" else np.float64) for c in columns}),
+    )
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE table_name = ? AND NOT temporary", [table]
+    ).fetchone()
+    return found is not None
