@@ -114,7 +114,7 @@ def _bound(
         bound = f"{'below' if sign > 0 else 'above'} {shown(limit)}"
     says = f"{what} is {interval(estimate)}"
     if sign * (limit - bad) > 0 or (not strict and limit == bad):
-        outcome, message, needs, reason = Outcome.PASS, f"{says}: {bound}, as asked.", "", None
+        outcome, message, needs, reason = Outcome.PASS, f"{says}: {bound}.", "", None
     elif sign * (limit - good) < 0:
         outcome, message, needs, reason = Outcome.FAIL, f"{says}: not {bound}.", remedy, "limit"
     else:

@@ -102,14 +102,28 @@ def _judged(item: Item, evidence: Evidence) -> list[Finding]:
         return [_filed(finding(Outcome.INCONCLUSIVE, message, needs, reason="off"), item, evidence)]
     try:
         findings = CHECKS[item.check].function({**item.params, "item": item.item}, evidence)
-        if not findings:
-            raise ValueError("the check returned no finding")
-        return [_filed(found, item, evidence) for found in findings]
+        return [_filed(_sound(found), item, evidence) for found in _some(findings)]
     except Exception as error:
         said = " ".join(str(error).split()) or "no further word"
         message = f"check {item.check} could not judge: {type(error).__name__}: {said}"
         needs = "this error to be mended; it may be a mistake in the check itself"
         return [_filed(finding(Outcome.ERROR, message, needs, reason="error"), item, evidence)]
+
+
+def _some(findings: list[Finding]) -> list[Finding]:
+    if not findings:
+        raise ValueError("the check returned no finding")
+    return findings
+
+
+def _sound(found: Finding) -> Finding:
+    """The finding, if it is one: an outcome of the lattice; reason and needs unless it is PASS."""
+    if not isinstance(found.outcome, Outcome):
+        raise TypeError(f"the check returned the outcome {found.outcome!r}")
+    passed = found.outcome is Outcome.PASS
+    if (found.reason is None) != passed or (found.needs == "") != passed:
+        raise ValueError(f"{found.outcome.name} with reason {found.reason!r} and needs {found.needs!r}")
+    return found
 
 
 def _filed(found: Finding, item: Item, evidence: Evidence) -> Finding:
@@ -119,7 +133,6 @@ def _filed(found: Finding, item: Item, evidence: Evidence) -> Finding:
         item=item.item,
         check=item.check,
         role=item.role,
-        outcome=Outcome(found.outcome),
         message=found.message[:1].upper() + found.message[1:],
         window_start=found.window_start or evidence.window_start,
         window_end=found.window_end or evidence.window_end,

@@ -43,7 +43,7 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "not_built": (
         "this version cannot judge it yet",
-        "a version of monitor that builds this check, or `role: off` with a `because`",
+        "a later version of monitor, or `role: off` with a `because`",
     ),
 }
 
@@ -68,7 +68,7 @@ def more_decisions(estimate: Estimate, end: float, limit: float) -> float:
     if not all(map(math.isfinite, (width, room, estimate.n))) or width * room <= 0:
         return math.nan
     power = 1 if estimate.value in (estimate.low, estimate.high) else 2
-    return max(1.0, math.ceil(estimate.n * ((width / room) ** power - 1)))
+    return max(1.0, math.ceil(round(estimate.n * ((width / room) ** power - 1), 6)))
 
 
 def volume(more: float, per_day: float) -> str:
@@ -98,7 +98,7 @@ def shown(number: float) -> str:
     """A number for a sentence: four digits, thousands apart, `?` where there is none."""
     if not math.isfinite(number):
         return "?"
-    return counted(number) if abs(number) >= 1000 else f"{number:.4g}"
+    return counted(number) if abs(number) >= 1000 else f"{number + 0.0:.4g}"
 
 
 def _three_digits(number: float) -> float:

@@ -71,9 +71,10 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
 def next_step(verdict: Verdict) -> str:
     """One sentence: what to do with this verdict."""
     stage = next_stage(verdict.stage)
+    holding = {Outcome.INCONCLUSIVE, Outcome.NO_DATA}
+    matter = holding if verdict.outcome in holding else {verdict.outcome}
     decisive = [
-        f.item for f in verdict.findings
-        if f.role in ("guardrail", "sign_off") and f.outcome is verdict.outcome
+        f.item for f in verdict.findings if f.role in ("guardrail", "sign_off") and f.outcome in matter
     ]
     items = ", ".join(dict.fromkeys(decisive)) or "no item"
     return {

@@ -68,7 +68,7 @@ def _conditions(params: Params, evidence: Evidence) -> Finding:
     fields: dict[str, Any] = {**names, "value": share, "n": seen, "unit": "share"}
     says = f"{len(counts) - len(unseen)} of {len(counts)} {what} were seen {shown(times)} times or more"
     if share >= float(params["coverage"]):
-        return finding(Outcome.PASS, f"{says}: at least {shown(params['coverage'])} as asked.", **fields)
+        return finding(Outcome.PASS, f"{says}: at least {shown(params['coverage'])}.", **fields)
     rare = ", ".join(f"{key} ({shown(counts[key].value)})" for key in unseen[:NAMED])
     rest = f" and {len(unseen) - NAMED} more" if len(unseen) > NAMED else ""
     return finding(

@@ -10,5 +10,5 @@ from gates.outcome import Finding, Outcome, finding
 
 def not_built(params: Params, evidence: Evidence) -> list[Finding]:
     """One finding, INCONCLUSIVE `not_built`, whatever the evidence."""
-    message = f"{params['item']} cannot be judged by this version yet, so it cannot pass."
+    message = f"not built yet: this version cannot judge {params['item']}."
     return [finding(Outcome.INCONCLUSIVE, message, needed("not_built"), reason="not_built")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from gates.bounds import at_least, at_most, broken, interval, unjudged
 from gates.checks.check import Params
 from gates.evidence import Evidence
-from gates.needs import daily_volume
+from gates.needs import daily_volume, shown
 from gates.outcome import Finding
 from monitor.metrics.estimate import Estimate
 
@@ -36,19 +37,20 @@ def disagreement(params: Params, evidence: Evidence) -> list[Finding]:
 
     PASS: upper end of 14 × daily slope ≤ `margin`, the level itself can be judged and, where
     `limit` is set, upper end of the level ≤ `limit` (a finding of its own). The level is told
-    beside the incumbent's disagreement with itself.
+    beside the incumbent's disagreement with itself. `n` of the slope counts days.
     """
     level, itself = evidence.estimate("disagreement"), evidence.estimate("self_disagreement")
     beside = f"The level is {interval(level)}; the incumbent with itself: {interval(itself)}."
-    slope = at_most(
+    daily, margin = evidence.estimate("disagreement_slope"), float(params["margin"])
+    growth = at_most(
         f"growth of disagreement over {TREND_DAYS} days",
-        _scaled(evidence.estimate("disagreement_slope"), TREND_DAYS),
-        float(params["margin"]),
+        _scaled(daily, TREND_DAYS),
+        margin,
         metric="disagreement_slope",
-        per_day=daily_volume(evidence.facts),
         remedy="a candidate whose disagreement does not grow: find out what changed",
     )
-    findings = [replace(slope, message=f"{slope.message} {beside}")]
+    needs = _days_needed(daily, margin / TREND_DAYS) if growth.reason in ("low_n", "straddles") else ""
+    findings = [replace(growth, message=f"{growth.message} {beside}", needs=needs or growth.needs)]
     reason = broken(level)
     if params["limit"] is not None:
         findings.append(
@@ -81,6 +83,14 @@ def large_disagreement(params: Params, evidence: Evidence) -> list[Finding]:
             remedy="a look at the largest disagreements, and a candidate without them",
         )
     ]
+
+
+def _days_needed(slope: Estimate, limit: float) -> str:
+    """Days until the slope can be judged: n counts days, and its width shrinks as n^(−3/2)."""
+    more = TREND_DAYS - slope.n
+    if slope.reason is None and slope.high > slope.value < limit:
+        more = slope.n * (((slope.high - slope.value) / (limit - slope.value)) ** (2 / 3) - 1)
+    return f"about {shown(math.ceil(more))} more days of shadow mode" if more > 0 else ""
 
 
 def _scaled(estimate: Estimate, days: int) -> Estimate:
