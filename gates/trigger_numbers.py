@@ -21,28 +21,19 @@ FILE = "triggers.yaml"
 MODES = ("seasonal", "letter")
 # trigger -> number -> its range, or "mode" or "confirm"
 TRIGGERS: dict[str, dict[str, tuple[float, float] | str]] = {
-    "reward_drop": {
-        "mode": "mode",
-        "deviations": (0.1, 20),
-        "confirm": "confirm",
-        "confirm_letter": "confirm",
-    },
-    "constraint": {"level": (0, 0.5), "confirm": "confirm"},
-    "state_shift": {"divergence": (0, 0.7), "level": (0, 0.5), "confirm": "confirm"},
+    "reward_drop": {"mode": "mode", "sigmas": (0.1, 20), "confirm": "confirm", "confirm_letter": "confirm"},
+    "constraint": {"tail": (0, 0.5), "confirm": "confirm"},
+    "state_shift": {"limit": (0, 0.7), "p": (0, 0.5), "confirm": "confirm"},
     "irreversible": {"confirm": "confirm"},
 }
 
 
 @dataclass(frozen=True)
 class TriggerNumbers:
-    """The numbers of one trigger, named as its parameters are. `confirm` is (need, of);
-    `confirm_letter` the same for `mode: letter`, None where there is no such mode. `hash` changes
-    with any of them."""
+    """The numbers of one trigger by name, (need, of) for `confirm`; `hash` changes with any of them."""
 
     trigger: str
     numbers: Mapping[str, Any]
-    confirm: tuple[int, int]
-    confirm_letter: tuple[int, int] | None
     hash: str
 
 
@@ -106,9 +97,7 @@ def _numbers(
 
 def _trigger(name: str, numbers: dict[str, Any]) -> TriggerNumbers:
     content = json.dumps([name, numbers], sort_keys=True)
-    own = {key: value for key, value in numbers.items() if not key.startswith("confirm")}
-    hashed = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return TriggerNumbers(name, own, numbers["confirm"], numbers.get("confirm_letter"), hashed)
+    return TriggerNumbers(name, numbers, hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
 def _read(value: Any, kind: tuple[float, float] | str) -> Any:

@@ -9,6 +9,7 @@ from gates.checklist import load, load_triggers
 from gates.checks import CHECKS
 from gates.stages import STAGES
 from gates.trigger_numbers import TRIGGERS
+from monitor import rules
 from monitor.config import ConfigError
 from monitor.triggers import TRIGGERS as WINDOW_TRIGGERS
 
@@ -211,20 +212,19 @@ def test_an_item_is_switched_off_with_a_reason(own):
 
 
 def test_the_triggers_that_ship_have_the_numbers_of_the_rules():
-    said = {name: (dict(t.numbers), t.confirm, t.confirm_letter) for name, t in load_triggers().items()}
-    assert said == {
-        "reward_drop": ({"mode": "seasonal", "deviations": 2.0}, (3, 4), (3, 3)),
-        "constraint": ({"level": 0.01}, (1, 1), None),
-        "state_shift": ({"divergence": 0.1, "level": 0.001}, (2, 3), None),
-        "irreversible": ({}, (1, 1), None),
+    assert {name: dict(t.numbers) for name, t in load_triggers().items()} == {
+        "reward_drop": {"mode": "seasonal", "sigmas": 2.0, "confirm": (3, 4), "confirm_letter": (3, 3)},
+        "constraint": {"tail": 0.01, "confirm": (1, 1)},
+        "state_shift": {"limit": 0.1, "p": 0.001, "confirm": (2, 3)},
+        "irreversible": {"confirm": (1, 1)},
     }
 
 
-def test_the_numbers_of_a_trigger_are_parameters_that_it_has():
+def test_the_numbers_that_ship_are_the_defaults_of_the_triggers():
     for name, row in WINDOW_TRIGGERS.items():
-        shipped = load_triggers()[name]
-        assert row.params(**shipped.numbers) == row.params()
-        assert (shipped.confirm, shipped.confirm_letter) == (row.confirm, row.letter_confirm)
+        rule = rules.load()[name]
+        assert row.params(**rule.numbers) == row.params()
+        assert (rule.confirm, rule.confirm_letter) == (row.confirm, row.letter_confirm or row.confirm)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_the_numbers_of_a_trigger_are_parameters_that_it_has():
         ),
         ("irreversible: {}\n", ":1: trigger 'irreversible' lacks its number 'confirm'"),
         (
-            "constraint:\n  level: .nan\n  confirm: 1 of 1\n",
-            ":2: 'level' of trigger 'constraint' must be a number",
+            "constraint:\n  tail: .nan\n  confirm: 1 of 1\n",
+            ":2: 'tail' of trigger 'constraint' must be a number",
         ),
         ("irreversible: yes\n", ":1: trigger 'irreversible' lists its numbers"),
         ("", ":1: the file lists triggers"),
