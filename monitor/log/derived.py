@@ -1,0 +1,84 @@
+"""Columns that ingest works out: hour, unit, hashes, and sums over logged distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.config import Config, Unit
+from monitor.log import schema
+from monitor.store import literal, quoted
+
+DEFAULT_BLOCK = 24 * 3600
+
+
+def completed(checked: str, present: Sequence[str], config: Config) -> str:
+    """A SELECT with every column of `decisions`: defaults filled in, derived columns worked out."""
+    columns = schema.logged(config)
+    filled = ", ".join(
+        f"{_default(name, present, config)}::{schema.TYPES[kind]} AS {quoted(name)}"
+        for name, kind in columns.items()
+    )
+    probs, recommended = "action_probs" in present, "candidate_probs" in present
+    return f"""
+        SELECT *, {hour("ts")} AS hour, {_hash(_unit(config))} AS unit_hash, {_hash("decision_id")} AS row_hash,
+            {_entropy() if probs else "NULL::DOUBLE"} AS probs_entropy,
+            {"list_dot_product(action_probs, action_probs)" if probs else "NULL::DOUBLE"} AS probs_agreement,
+            {cross_agreement("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
+                AS cross_agreement,
+            {total_variation("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
+                AS total_variation
+        FROM (SELECT line, reason, ok, late, {filled} FROM ({checked}))"""
+
+
+def hour(ts: str) -> str:
+    """Hours since 1970-01-01 of a timestamp, rounded down."""
+    return f"CAST(floor(epoch_us({ts}) / 3600000000) AS BIGINT)"
+
+
+def cross_agreement(first: str, second: str) -> str:
+    """Σ π_b π_e of two distributions over the same actions, NULL where their sizes differ."""
+    return f"CASE WHEN len({first}) = len({second}) THEN list_dot_product({first}, {second}) END"
+
+
+def total_variation(first: str, second: str) -> str:
+    """½ Σ |π_e − π_b| of two distributions over the same actions, NULL where their sizes differ."""
+    gaps = f"list_transform({first}, lambda p, i: abs(p - {second}[i]))"
+    return f"CASE WHEN len({first}) = len({second}) THEN list_sum({gaps}) / 2 END"
+
+
+def _default(name: str, present: Sequence[str], config: Config) -> str:
+    column = quoted(name) if name in present else "NULL"
+    if name == "candidate_id":
+        return f"CASE WHEN recommends THEN coalesce({column}, {literal(config.policies.candidate)}) ELSE '' END"
+    if name in ("policy_id", "segment"):
+        return f"coalesce({column}, '')"
+    if name == "n_actions" and "action_probs" in present:
+        return f"coalesce({column}, len(action_probs))"
+    if name == "keep_prob":
+        return f"coalesce({column}, 1e0)"
+    return column
+
+
+def _unit(config: Config) -> str:
+    """The text of the unit. Where a row lacks its unit it joins the block of its day: too large a
+    cluster makes an interval wider, never narrower."""
+    unit = config.unit
+    if unit == "decision":
+        return "decision_id"
+    if isinstance(unit, Unit) and unit.block is not None:
+        return _block(unit.block.total_seconds())
+    named = "unit_id" if isinstance(unit, Unit) else "unit_id, episode_id"
+    return f"coalesce({named}, {_block(DEFAULT_BLOCK)})"
+
+
+def _block(seconds: float) -> str:
+    return f"'block ' || CAST(floor(epoch_us(ts) / {int(seconds * 1_000_000)}) AS BIGINT)"
+
+
+def _hash(text: str) -> str:
+    return f"CAST(md5_number_lower({text}) & 9223372036854775807 AS BIGINT)"
+
+
+def _entropy() -> str:
+    terms = "list_transform(action_probs, lambda p: CASE WHEN p > 0 THEN -p * ln(p) ELSE 0e0 END)"
+    return f"list_sum({terms})"
