@@ -168,6 +168,8 @@ def _shift(days: Array, base_days: Array, settings: Settings) -> Shift | str:
         return "no_data"
     if not m > 0:
         return "baseline_missing"
+    if not math.isfinite(n + m):
+        return "non_finite"
     level, window, base = _merged_enough(days, base_days, settings.interior_bins)
     seen = _seen(window, base)
     raw = float(jensen_shannon(window.sum(axis=0), base.sum(axis=0)))

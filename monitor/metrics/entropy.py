@@ -72,6 +72,8 @@ def marginal_entropy(sums: Sums) -> Estimate:
     n = counts.total("n")
     if not n > 0:
         return missing("no_data", "nat")
+    if not math.isfinite(n):
+        return missing("non_finite", "nat")
     actions, code = np.unique(counts.key.astype(str), return_inverse=True)
     day = counts.day - counts.day.min()
     size = (int(day.max()) + 1, len(actions))

@@ -47,10 +47,11 @@ def jackknife(statistic: Statistic, sums: Sums, columns: Sequence[str], settings
 
     Source: Efron and Stein 1981; two-way clustering as Cameron, Gelbach and Miller 2011.
     """
-    if not len(sums):
-        return Jackknife(math.nan, math.nan, math.nan, np.empty((0, len(columns))), "none", "no_data")
     cells = np.array([sums.columns[name] for name in columns])
     total = cells.sum(axis=1)
+    if not len(sums) or not np.isfinite(total).all():
+        why = "non_finite" if len(sums) else "no_data"
+        return Jackknife(math.nan, math.nan, math.nan, np.empty((0, len(columns))), "none", why)
     day = sums.day
     day = day - day.min()
     several = int(day.max()) >= MIN_DAYS - 1
