@@ -22,7 +22,7 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
     return f"""
         SELECT *, {hour("ts")} AS hour, {_hash(_unit(config))} AS unit_hash, {_hash("decision_id")} AS row_hash,
             {_entropy() if probs else "NULL::DOUBLE"} AS probs_entropy,
-            {"list_dot_product(action_probs, action_probs)" if probs else "NULL::DOUBLE"} AS probs_agreement,
+            {"list_sum(list_transform(action_probs, lambda p: p * p))" if probs else "NULL::DOUBLE"} AS probs_agreement,
             {cross_agreement("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
                 AS cross_agreement,
             {total_variation("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
@@ -37,7 +37,9 @@ def hour(ts: str) -> str:
 
 def cross_agreement(first: str, second: str) -> str:
     """Σ π_b π_e of two distributions over the same actions, NULL where their sizes differ."""
-    return f"CASE WHEN len({first}) = len({second}) THEN list_dot_product({first}, {second}) END"
+    # list_dot_product fails on a batch in which some other row's list holds a NULL.
+    terms = f"list_transform({first}, lambda p, i: p * {second}[i])"
+    return f"CASE WHEN len({first}) = len({second}) THEN list_sum({terms}) END"
 
 
 def total_variation(first: str, second: str) -> str:

@@ -45,6 +45,7 @@ def ingest(
     `future`. `progress(file, done, total)` is called after each batch, in bytes (rows of Parquet).
     Raises AccountError when records went missing, which is a defect.
     """
+    connection.execute("SET TimeZone = 'UTC'")
     schema.create(connection, loaded.config)
     account = Account()
     read: set[tuple[str, str]] = set()

@@ -58,6 +58,7 @@ def load_mended(
     is rejected again is a new reject. Lines left out of the file stay as they are. Raises FileError
     when the file is no such export or names a source that the configuration no longer has.
     """
+    connection.execute("SET TimeZone = 'UTC'")
     schema.create(connection, loaded.config)
     account = Account()
     connection.execute("BEGIN")
