@@ -22,10 +22,10 @@ def judge_breaches(
     found = connection.execute(
         """SELECT policy_id, rule, "key", MAX(ts), COUNT(*),
                   FIRST({decision_id: decision_id, ts: ts, value: value, file: file, line: line,
-                         rejected: rejected} ORDER BY at, file, line) AS first_row,
+                         rejected: rejected} ORDER BY seen, file, line) AS first_row,
                   list(DISTINCT decision_id ORDER BY decision_id)[:100], list({file: file, line: line})
-           FROM (SELECT *, COALESCE(ts, ?) AS at FROM breaches WHERE judged_at IS NULL)
-           WHERE at < ? GROUP BY policy_id, rule, "key", date_trunc('hour', at) ORDER BY MIN(at)""",
+           FROM (SELECT *, COALESCE(ts, ?) AS seen FROM breaches WHERE judged_at IS NULL)
+           WHERE seen < ? GROUP BY policy_id, rule, "key", date_trunc('hour', seen) ORDER BY MIN(seen)""",
         [_naive(as_of) - timedelta(seconds=1), _naive(as_of)],
     ).fetchall()
     judged, rows = [], []
@@ -45,7 +45,8 @@ def mark_judged(connection: duckdb.DuckDBPyConnection, rows: Sequence[RowKey], n
         files, lines = [f for f, _ in rows], [n for _, n in rows]
         connection.execute(
             "UPDATE breaches SET judged_at = ? "
-            "FROM (SELECT unnest(?::VARCHAR[]) AS f, unnest(?::BIGINT[]) AS n) AS done WHERE breaches.file = done.f AND breaches.line = done.n AND judged_at IS NULL",
+            "FROM (SELECT unnest(?::VARCHAR[]) AS f, unnest(?::BIGINT[]) AS n) AS done "
+            "WHERE breaches.file = done.f AND breaches.line = done.n AND judged_at IS NULL",
             [_naive(now), files, lines],
         )
 

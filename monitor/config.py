@@ -410,7 +410,7 @@ def load(path: Path) -> Loaded:
     try:
         config = Config.model_validate(plain)
     except ValidationError as error:
-        errors += [_describe(document, detail) for detail in error.errors()]
+        errors += [_describe(document, detail) for detail in _deepest(error.errors())]
     if errors:
         unique = sorted(set(errors))
         raise ConfigError([f"{path.name}:{line}: {text}" for line, text in unique])
@@ -485,6 +485,17 @@ def _drop(node: Any, dotted: list[str]) -> None:
         node = node.get(step) if isinstance(node, dict) else None
     if isinstance(node, dict):
         node.pop(dotted[-1], None)
+
+
+def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without "must be 'decision'" where the mapping that stands there has mistakes of its own."""
+    return [
+        d
+        for d in details
+        if d["type"] != "literal_error"
+        or not any(o["loc"][: len(d["loc"]) - 1] == d["loc"][:-1] and o is not d for o in details)
+        or not isinstance(d["input"], Mapping)
+    ]
 
 
 def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:

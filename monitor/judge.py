@@ -165,7 +165,8 @@ def _judge(
         series = {m: [r for r in rs if r.window_start >= since] for m, rs in series.items()}
     tested = series[row.metrics[0]]
     windows = [hour_of(r.window_start) for r in tested[-RECENT:]]
-    pending = frozenset(moment(w) for w in trips.among(place, windows[:-1]))
+    waiting = max(rules[name].confirm[1], rules[name].confirm_letter[1]) - 1
+    pending = frozenset(moment(w) for w in trips.among(place, windows[-1 - waiting : -1]))
     facts = _facts(name, key, policy, config, baseline, events, pending)
     params = row.params(**rules[name].numbers, **facts)
     firing = row.function(series, params)

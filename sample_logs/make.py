@@ -184,7 +184,7 @@ def _threshold_hour() -> datetime:
 
 
 def _ids(rows: np.ndarray) -> np.ndarray:
-    return np.char.add("news-", np.char.zfill(rows.astype(str), 6))
+    return np.char.mod("news-%06d", rows)
 
 
 def _iso(ts: np.ndarray) -> np.ndarray:

@@ -1,1 +1,97 @@
-"""Puts this folder on the path, so that tests can share `naive_sums`."""
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from monitor import config as configuration
+from monitor.config import Loaded
+from monitor.log import schema
+
+CONFIG = """\
+store: var/monitor
+policies: {candidate: new, incumbent: old, safe: old}
+log:
+  sources:
+    - {paths: ["logs/*.jsonl"], format: jsonl}
+unit: {column: unit_id}
+state: {numeric: [load], categorical: [season]}
+reward: {range: [0, 2], missing_after_maturity: exclude}
+constraints:
+  slow: {limit: 0.02, margin: 0.01}
+  crash: {limit: 0.0, margin: 0.0, hard: true}
+envelope: {speed: [0.2, 1.0]}
+baseline: {policy: old, from: 2026-01-01, to: 2026-01-04}
+training: {until: 2026-01-01}
+held_out: {from: 2026-01-04, to: 2026-01-20}
+rollback: {kind: file, path: var/active_policy.json}
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Loaded:
+    """A small configuration in a folder of its own."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text(CONFIG, "utf-8")
+    return configuration.load(path)
+
+
+@pytest.fixture
+def decisions(loaded: Loaded) -> Callable[..., duckdb.DuckDBPyConnection]:
+    """Fill `decisions` of a database in memory with seeded rows of two policies and one candidate."""
+
+    def fill(seed: int, n: int = 4000) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(":memory:")
+        schema.create(connection, loaded.config)
+        connection.register("rows", rows_of(seed, n))
+        connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
+        return connection
+
+    return fill
+
+
+def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
+    """Decisions with everything that can be missing missing somewhere."""
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    hour = 490_000 + rng.integers(0, 72, n)
+    holes = lambda share: rng.random(n) < share  # noqa: E731
+    unit = rng.integers(0, 300, n)
+    recommended = rng.random(n) < 0.8
+    action = rng.choice(["a", "b", "c"], n)
+    suggestion = rng.choice(["a", "b", "c"], n)
+    p = rng.uniform(0.05, 1, n)
+    return pa.table(
+        {
+            "decision_id": [f"{seed}-{i}" for i in range(n)],
+            "hour": hour,
+            "policy_id": rng.choice(["old", "new"], n, p=[0.8, 0.2]),
+            "candidate_id": np.where(recommended, "new", ""),
+            "unit_hash": unit * 7919 + 13,
+            "row_hash": rng.integers(0, 2**62, n),
+            "segment": rng.choice(["north", "south"], n),
+            "action": pa.array(action, mask=holes(0.02)),
+            "propensity": pa.array(p, mask=holes(0.05)),
+            "candidate_action": pa.array(suggestion, mask=~recommended | holes(0.05)),
+            "candidate_propensity": pa.array(rng.uniform(0, 1, n), mask=~recommended | holes(0.05)),
+            "reward": pa.array(rng.choice([0.0, 1.0, 2.0, 0.3], n), mask=holes(0.1)),
+            "keep_prob": rng.choice([1.0, 0.5], n, p=[0.9, 0.1]),
+            "overridden": pa.array(rng.random(n) < 0.05, mask=holes(0.5)),
+            "activated": pa.array(rng.random(n) < 0.95, mask=holes(0.5)),
+            "probs_entropy": pa.array(rng.uniform(0, 1, n), mask=holes(0.6)),
+            "probs_agreement": pa.array(rng.uniform(0, 1, n)),
+            "cross_agreement": pa.array(rng.uniform(0, 1, n), mask=holes(0.6)),
+            "total_variation": pa.array(rng.uniform(0, 1, n)),
+            "state_load": pa.array(rng.normal(0, 1, n), mask=holes(0.03)),
+            "state_season": pa.array(rng.choice(["low", "mid", "high", "rare"], n), mask=holes(0.03)),
+            "cost_slow": pa.array((rng.random(n) < 0.05).astype(float), mask=holes(0.03)),
+            "cost_crash": pa.array((rng.random(n) < 0.001).astype(float)),
+            "action_speed": pa.array(rng.uniform(0.1, 1.1, n), mask=holes(0.03)),
+        }
+    )

@@ -22,12 +22,12 @@ def load(work: Batched, account: FileAccount) -> None:
     """Load one batch of a source of decisions and count what became of its records."""
     connection = work.connection
     connection.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {typed(work.typing, work.batch, work.limit)}")
-    rows, good, unsound, late_rows, low, high, first_hour = connection.execute(
+    ((rows, good, unsound, late_rows, low, high, first_hour),) = connection.execute(
         """SELECT COUNT(*), COUNT(*) FILTER (reason IS NULL AND NOT late), COUNT(*) FILTER (NOT ok),
             COUNT(*) FILTER (reason IS NULL AND late),
             MIN(ts) FILTER (reason IS NULL), MAX(ts) FILTER (reason IS NULL),
             arg_min(hour, line) FILTER (reason IS NULL AND hour IS NOT NULL) FROM typed"""
-    ).fetchone() or (0,) * 7
+    ).fetchall()
     work.first_hour = work.first_hour if work.first_hour is not None else first_hour
     connection.execute("CREATE OR REPLACE TEMP TABLE fates (line BIGINT, fate VARCHAR, reason VARCHAR)")
     if rows > good + late_rows:

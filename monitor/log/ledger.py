@@ -48,12 +48,12 @@ class Start:
 
 def find(connection: duckdb.DuckDBPyConnection, file: str, kind: str) -> Entry | None:
     """The ledger's entry of a file, None for a new one."""
-    row = connection.execute(
+    rows = connection.execute(
         'SELECT size, modified, head, tail, "offset", lines, open_from FROM files '
         "WHERE file = ? AND source = ?",
         [file, kind],
-    ).fetchone()
-    return Entry(*row) if row else None
+    ).fetchall()
+    return Entry(*rows[0]) if rows else None
 
 
 def start(path: Path, entry: Entry | None, *, in_lines: bool) -> Start | None:

@@ -155,7 +155,7 @@ class Parquet:
         except duckdb.BinderException as error:
             raise FileError(f"{path.name} lacks a mapped column: {str(error).splitlines()[0]}") from None
         self.types = {name: type_ for name, type_, *_ in cells}
-        (self.rows,) = connection.execute(f"SELECT COUNT(*) FROM {self.file}").fetchone() or (0,)
+        ((self.rows,),) = connection.execute(f"SELECT COUNT(*) FROM {self.file}").fetchall()
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
         for first in range(0, self.rows, ROWS):

@@ -13,21 +13,25 @@ from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide
 from monitor.metrics.sums import Settings, Sums
 
+MAX_UNKNOWN = 0.01
+
 
 def violation_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """v_k = Σ(1{cost>0}/k)/Σ(1/k) over decisions whose cost is known, with the interval of a share.
 
-    The sums are those of one constraint.
+    The sums are those of one constraint. Cost unknown on more than 1 % of the decisions:
+    `missing_cost`, since what was not logged cannot be called kept.
     """
     sums = states["constraint"]
-    n = sums.total("n")
+    n, unknown = sums.total("n"), sums.total("n_null")
     if not n > 0:
         return missing("no_data", "share")
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("v1", "k1", "x", "n"), settings)
     violations, known = jack.groups[:, 2], jack.groups[:, 3]
     units = kish(sums, "k1", states.get("units"), "k", jack.groups, settings)
     effective = kish_size(sums.total("k1"), sums.total("k2"))
-    return zero_one_interval(jack, violations, known - violations, effective, units, n, "share")
+    found = zero_one_interval(jack, violations, known - violations, effective, units, n, "share")
+    return found.because("missing_cost") if unknown > MAX_UNKNOWN * (n + unknown) else found
 
 
 def variance_inflation(rates: ArrayLike, n: ArrayLike) -> float:

@@ -29,7 +29,7 @@ def _select(config: Config, baseline: Frozen | None) -> str:
             COALESCE(SUM(CASE WHEN w IS NULL THEN NULL ELSE r * r * k * k END), 0e0) AS r2,
             COALESCE(SUM(ABS(w * r) * k), 0e0) AS wra,
             COALESCE(MAX(w * k), 0e0) AS w_max,
-            COALESCE(MIN(w * k), 0e0) AS w_min,
+            COALESCE(MIN(w * k), CAST('NaN' AS DOUBLE)) AS w_min,
             SUM(CASE WHEN w > 10e0 THEN 1 ELSE 0 END) AS n_over10,
             SUM(CASE WHEN w IS NOT NULL AND r <> 0e0 AND r <> 1e0 THEN 1 ELSE 0 END) AS n_not01,
             SUM(CASE WHEN w > 0e0 AND r = 1e0 THEN 1 ELSE 0 END) AS n_one

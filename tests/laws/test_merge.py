@@ -1,0 +1,91 @@
+"""The law of every family: merge(state(A), state(B)) == state(A ∪ B)."""
+
+import duckdb
+import numpy as np
+import pytest
+
+from monitor.config import Loaded
+from monitor.sums import FAMILIES
+from monitor.sums.family import Frozen
+from monitor.sums.sample import SIZE
+from tests.conftest import rows_of
+
+FROZEN = Frozen(
+    "f" * 16,
+    {
+        "load": {"edges": [-2.0, -1.0, -0.2, 0.3, 1.1, 2.0]},
+        "season": {"categories": ["low", "mid"], "seen": ["high"]},
+    },
+    {"north": ["a", "b"], "south": ["b"]},
+)
+PLACE = "policy_id, candidate_id, hour, bucket, key"
+
+
+def summed(connection: duckdb.DuckDBPyConnection, loaded: Loaded, name: str):
+    select = FAMILIES[name].select(loaded.config, FROZEN)
+    assert select is not None
+    return connection.sql(select).to_arrow_table().to_pandas()
+
+
+def both(decisions, loaded: Loaded) -> duckdb.DuckDBPyConnection:
+    connection = decisions(1)
+    connection.register("more", rows_of(2, 4000))
+    connection.execute("INSERT INTO decisions BY NAME SELECT * FROM more")
+    for table in ("rejects", "faults"):
+        connection.execute(f"INSERT INTO {table} (hour, {'reason' if table == 'rejects' else 'column_name'}) "
+                           "SELECT hour, 'x' FROM decisions LIMIT 50")
+    return connection
+
+
+@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in ("sample", "quality", "units")])
+def test_sums_of_two_logs_merge_into_the_sums_of_both(name, decisions, loaded) -> None:
+    import pandas as pd
+
+    family = FAMILIES[name]
+    parts = pd.concat([summed(decisions(1), loaded, name), summed(decisions(2), loaded, name)])
+    whole = summed(both(decisions, loaded), loaded, name)
+    place = [c for c in whole.columns if c not in family.sums]
+    how = {c: "max" if c in family.largest else "min" if c in family.smallest else "sum" for c in family.sums}
+    merged = parts.groupby(place, as_index=False, dropna=False).agg(how)
+    assert len(merged) == len(whole) > 0
+    merged, whole = (t.sort_values(place).reset_index(drop=True) for t in (merged, whole))
+    for column in family.sums:
+        a, b = merged[column].to_numpy(float), whole[column].to_numpy(float)
+        if column == "n" or column.startswith("n_") or column == "x":
+            np.testing.assert_array_equal(a, b)
+        else:
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_of_units_merge_exactly_up_to_rounding(decisions, loaded) -> None:
+    import pandas as pd
+
+    place = ["policy_id", "candidate_id", "hour", "unit_hash"]
+    parts = pd.concat([summed(decisions(1), loaded, "units"), summed(decisions(2), loaded, "units")])
+    merged = parts.groupby(place)[["n", "k", "w"]].sum()
+    whole = summed(both(decisions, loaded), loaded, "units").set_index(place)[["n", "k", "w"]].sort_index()
+    assert merged["n"].equals(whole["n"])
+    np.testing.assert_allclose(merged.to_numpy(), whole.to_numpy(), rtol=1e-12)
+
+
+def test_samples_merge_exactly_by_keeping_the_smallest_hashes(loaded) -> None:
+    from monitor.log import schema
+
+    def sample(seeds):
+        connection = duckdb.connect(":memory:")
+        schema.create(connection, loaded.config)
+        for seed in seeds:
+            connection.register("rows", rows_of(seed, 6000))
+            connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
+        connection.execute("UPDATE decisions SET hour = 490000, policy_id = 'old'")
+        return sorted(zip(*summed(connection, loaded, "sample")[["row_hash", "reward"]].to_numpy().T, strict=True))
+
+    merged = sorted(sample([1]) + sample([2]))[:SIZE]
+    assert merged == sample([1, 2])
+    assert len(merged) == SIZE
+
+
+def test_counts_of_rejects_and_faults_merge_exactly(decisions, loaded) -> None:
+    connection = both(decisions, loaded)
+    found = summed(connection, loaded, "quality").groupby("key")["n"].sum().to_dict()
+    assert found == {"rows": 8000, "rejects:x": 50, "faults:x": 50}

@@ -1,0 +1,168 @@
+"""Sums and metrics together equal naive numpy over the raw rows, to 1e-9."""
+
+import math
+
+import duckdb
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import entropy
+
+from monitor.metrics.sums import Settings
+from monitor.sheet import Sheet
+from monitor.sums import FAMILIES
+from monitor.sums.baseline import Baseline
+from monitor.sums.build import restricted
+from monitor.sums.read import read
+from tests.conftest import rows_of
+from tests.laws.test_merge import FROZEN
+
+START, END = 490_000, 490_072
+EDGES = FROZEN.bins["load"]["edges"]
+
+
+@pytest.fixture
+def sheet(decisions, loaded) -> Sheet:
+    """Sums of seeded rows in one table each, as `build` writes them, and a baseline of other rows."""
+    connection = decisions(5, 6000)
+    for name, family in FAMILIES.items():
+        select = family.select(loaded.config, FROZEN)
+        connection.execute(f'CREATE TABLE "sums_{name}" AS {restricted(select, "TRUE")}')
+    counts = _counts(rows_of(6, 6000).to_pandas())
+    body = {
+        "features": {
+            name: {**FROZEN.bins[name], "counts": counts[name], "block_maxima": {}, "n_blocks": 0}
+            for name in FROZEN.bins
+        },
+        "usual": FROZEN.usual, "rows": 6000, "n_actions": 3, "actions": 3, "phi": {},
+    }
+    return Sheet(
+        lambda family: read(connection, family, START, END, END - START),
+        loaded.config, Baseline(FROZEN.hash, body),
+    )
+
+
+@pytest.fixture
+def rows():
+    frame = rows_of(5, 6000).to_pandas()
+    return frame[frame.policy_id == "old"]
+
+
+def kept(rows):
+    """Rows that off-policy estimates may use, with w."""
+    rows = rows[(rows.candidate_id == "new") & (rows.overridden != True) & (rows.activated != False)]  # noqa: E712
+    rows = rows[rows.propensity.notna() & rows.candidate_propensity.notna() & rows.reward.notna()]
+    return rows.assign(w=rows.candidate_propensity / rows.propensity, k=1 / rows.keep_prob)
+
+
+def value(sheet: Sheet, metric: str, key: str = "", candidate: str = "new") -> float:
+    return sheet.estimate(metric, "old", START, END, candidate, key).value
+
+
+def test_ips_snips_and_lift_equal_naive_numpy(sheet, rows) -> None:
+    r = kept(rows)
+    n, w = r.k.sum(), (r.w * r.k).sum()
+    snips = (r.w * r.reward * r.k).sum() / w
+    assert value(sheet, "ips") == pytest.approx((r.w * r.reward * r.k).sum() / n, abs=1e-9)
+    assert value(sheet, "snips") == pytest.approx(snips, abs=1e-9)
+    assert value(sheet, "lift") == pytest.approx(snips - (r.reward * r.k).sum() / n, abs=1e-9)
+    assert value(sheet, "ess") == pytest.approx(w**2 / ((r.w * r.k) ** 2).sum(), rel=1e-9)
+    assert value(sheet, "weight_mean") == pytest.approx(w / n, abs=1e-9)
+    assert value(sheet, "weight_max") == pytest.approx((r.w * r.k).max(), abs=1e-9)
+
+
+def test_divergence_equals_scipy_after_the_documented_bias(sheet, rows) -> None:
+    for feature in ("load", "season"):
+        p, q = (_vector(_counts(f)[feature]) for f in (rows, rows_of(6, 6000).to_pandas()))
+        raw = jensenshannon(p / p.sum(), q / q.sum()) ** 2
+        bins = ((p + q) > 0).sum()
+        bias = (bins - 1) / 8 * (1 / p.sum() + 1 / q.sum())
+        assert value(sheet, "state_js_raw", feature) == pytest.approx(raw, abs=1e-9)
+        assert value(sheet, "state_js", feature) == pytest.approx(max(0.0, raw - bias), abs=1e-9)
+
+
+def test_entropy_equals_the_mean_of_minus_log_propensity(sheet, rows) -> None:
+    logged = rows[rows.propensity.notna()]
+    expected = np.average(-np.log(logged.propensity), weights=1 / logged.keep_prob)
+    assert value(sheet, "action_entropy") == pytest.approx(expected, abs=1e-9)
+
+
+def test_marginal_entropy_is_scipys_with_miller_and_madow(decisions, loaded) -> None:
+    connection = decisions(5, 6000)
+    connection.execute("UPDATE decisions SET probs_entropy = NULL, propensity = NULL")
+    select = FAMILIES["action"].select(loaded.config, FROZEN)
+    connection.execute(f'CREATE TABLE "sums_action" AS {restricted(select, "TRUE")}')
+    sheet = Sheet(lambda f: read(connection, f, START, END, END - START), loaded.config, None)
+    counts = np.array([n for (n,) in connection.execute(
+        "SELECT COUNT(*) FROM decisions WHERE policy_id = 'old' AND action IS NOT NULL GROUP BY action"
+    ).fetchall()])
+    expected = entropy(counts) + (len(counts) - 1) / (2 * counts.sum())
+    assert value(sheet, "action_entropy") == pytest.approx(expected, abs=1e-9)
+
+
+def test_reward_moments_equal_naive_numpy(sheet, rows) -> None:
+    r = rows[rows.reward.notna()]
+    k = 1 / r.keep_prob
+    mean = np.average(r.reward, weights=k)
+    assert value(sheet, "reward_mean") == pytest.approx(mean, abs=1e-9)
+    spread = np.average((r.reward - mean) ** 2, weights=k)
+    assert value(sheet, "reward_sd") == pytest.approx(math.sqrt(spread * len(r) / (len(r) - 1)), abs=1e-9)
+
+
+def test_violation_rates_and_envelope_equal_naive_numpy(sheet, rows) -> None:
+    for name in ("slow", "crash"):
+        known = rows[rows[f"cost_{name}"].notna()]
+        rate = np.average(known[f"cost_{name}"] > 0, weights=1 / known.keep_prob)
+        assert value(sheet, "violation_rate", name) == pytest.approx(rate, abs=1e-9)
+    known = rows[rows.action_speed.notna()]
+    outside = (known.action_speed < 0.2) | (known.action_speed > 1.0)
+    rate = np.average(outside, weights=1 / known.keep_prob)
+    assert value(sheet, "violation_rate", "envelope:speed") == pytest.approx(rate, abs=1e-9)
+
+
+def test_disagreements_equal_naive_numpy(sheet, rows) -> None:
+    pair = rows[(rows.candidate_id == "new")]
+    known = pair[pair.action.notna() & pair.candidate_action.notna()]
+    assert value(sheet, "disagreement") == pytest.approx((known.action != known.candidate_action).mean(), abs=1e-9)
+    usual = {"north": {"a", "b"}, "south": {"b"}}
+    said = pair[pair.candidate_action.notna()]
+    large = [a not in usual[s] for a, s in zip(said.candidate_action, said.segment, strict=True)]
+    assert value(sheet, "large_disagreement") == pytest.approx(np.mean(large), abs=1e-9)
+    logged = pair[pair.cross_agreement.notna()]
+    assert value(sheet, "self_disagreement") == pytest.approx((1 - logged.probs_agreement).mean(), abs=1e-9)
+    assert value(sheet, "recommended_share") == pytest.approx(len(pair) / len(rows), abs=1e-9)
+
+
+def test_a_window_without_a_row_is_never_judgeable(loaded) -> None:
+    sheet = Sheet(lambda family: {}, loaded.config, None)
+    from monitor.metrics import METRICS
+
+    for metric in METRICS:
+        for key in sheet.keys(metric):
+            assert not sheet.estimate(metric, "old", START, END, "new", key).judgeable, metric
+    assert isinstance(sheet.settings, Settings)
+
+
+def _counts(frame) -> dict[str, dict[str, list[int]]]:
+    """Counts by hour and bin, binned naively."""
+    load = [len(EDGES) + 1 if math.isnan(x) else int(np.searchsorted(EDGES, x, side="right")) for x in frame.state_load]
+    names = {"low": 0, "mid": 1, "high": 2}
+    season = [4 if x is None or x != x else names.get(x, 3) for x in frame.state_season]
+    counts = {}
+    for name, bins in (("load", load), ("season", season)):
+        found: dict[tuple[int, int], int] = {}
+        for hour, place in zip(frame.hour, bins, strict=True):
+            found[(hour, place)] = found.get((hour, place), 0) + 1
+        ordered = sorted(found)
+        counts[name] = {
+            "hour": [h for h, _ in ordered], "bin": [b for _, b in ordered], "n": [found[k] for k in ordered]
+        }
+    return counts
+
+
+def _vector(counts: dict[str, list[int]]) -> np.ndarray:
+    vector = np.zeros(max(9, max(counts["bin"]) + 1))
+    np.add.at(vector, counts["bin"], counts["n"])
+    return vector
+
+
