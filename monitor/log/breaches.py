@@ -6,6 +6,8 @@ late rewards say nothing new and are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from monitor.config import Config
@@ -16,7 +18,7 @@ from monitor.store import literal, quoted
 def record(connection: duckdb.DuckDBPyConnection, work: Batched) -> None:
     """Write the breaches of the typed batch."""
     file = literal(work.file)
-    for rule, key, condition, value in _rules(work.config):
+    for rule, key, condition, value in _rules(work.config, work.typing.present):
         found = f"""SELECT decision_id, ts, policy_id, {literal(rule)} AS rule, {literal(key)} AS "key",
                 CAST({value} AS DOUBLE) AS value, {file} AS file, line,
                 line IN (SELECT line FROM fates WHERE fate = 'rejected') AS rejected
@@ -31,9 +33,9 @@ def record(connection: duckdb.DuckDBPyConnection, work: Batched) -> None:
         connection.execute(f"INSERT INTO breaches BY NAME SELECT * FROM ({found}) n {known}")
 
 
-def _rules(config: Config) -> list[tuple[str, str, str, str]]:
-    """(rule, key, condition, value) of every single-row rule."""
-    hard = [("hard", k, f"{quoted('cost_' + k)} > 0", quoted("cost_" + k)) for k in config.hard]
+def _rules(config: Config, present: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """(rule, key, condition, value) of every single-row rule that the columns present can break."""
+    hard = [("hard", k, f"{quoted('cost_' + k)} > 0", quoted("cost_" + k)) for k in config.hard if f"cost_{k}" in present]
     envelope = [
         (
             "envelope",
@@ -42,5 +44,6 @@ def _rules(config: Config) -> list[tuple[str, str, str, str]]:
             quoted("action_" + dim),
         )
         for dim, (low, high) in config.envelope.items()
+        if f"action_{dim}" in present
     ]
     return [*hard, *envelope, ("irreversible", "", "irreversible", "1")]

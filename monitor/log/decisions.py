@@ -6,6 +6,7 @@ several records of one id stays; a later one is a duplicate, a late reward or a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import duckdb
@@ -14,6 +15,7 @@ from monitor.config import Config
 from monitor.log import breaches, late, recommendations, schema
 from monitor.log.account import FileAccount
 from monitor.log.books import Batched, dirty, keep_faults, keep_rejects
+from monitor.log.derived import filled
 from monitor.log.fields import typed
 from monitor.store import literal, quoted
 
@@ -35,9 +37,9 @@ def load(work: Batched, account: FileAccount) -> None:
             "INSERT INTO fates SELECT line, 'rejected', reason FROM typed WHERE reason IS NOT NULL"
         )
     repeats = good and _find_repeats(connection, low, high, work.config.log.dedupe_within)
-    _insert(connection, work.config, "line NOT IN (SELECT line FROM repeats)" if repeats else "true")
+    _insert(work, "line NOT IN (SELECT line FROM repeats)" if repeats else "true")
     if repeats:
-        _settle_repeats(connection, work.config, low, high)
+        _settle_repeats(work, low, high)
     if late_rows:
         account.waiting += late.take(work, "late AND reason IS NULL")
     for fate, count in connection.execute("SELECT fate, COUNT(*) FROM fates GROUP BY 1").fetchall():
@@ -83,8 +85,9 @@ def _find_repeats(
     return int(connection.execute("SELECT COUNT(*) FROM repeats").fetchall()[0][0])
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, config: Config, condition: str) -> None:
-    names = ", ".join(quoted(c) for c in (*schema.logged(config), *schema.DERIVED))
+def _insert(work: Batched, condition: str) -> None:
+    connection, config = work.connection, work.config
+    names = ", ".join(quoted(c) for c in (*filled(work.typing.present, config), *schema.DERIVED))
     connection.execute(
         f"INSERT INTO decisions ({names}) SELECT {names} FROM typed "
         f"WHERE reason IS NULL AND NOT late AND {condition}"
@@ -96,14 +99,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, config: Config, condition: st
         )
 
 
-def _settle_repeats(
-    connection: duckdb.DuckDBPyConnection, config: Config, low: object, high: object
-) -> None:
+def _settle_repeats(work: Batched, low: object, high: object) -> None:
     """Fates of repeats: other content is a conflict; the same content may bring a late reward."""
+    connection, config = work.connection, work.config
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE incoming AS
             SELECT t.line, t.decision_id, t.reward, t.outcome, t.proxy_reward, t.reward_ts,
-                ({_same_content(config)}) AS same
+                ({_same_content(config, work.typing.present)}) AS same
             FROM (SELECT * FROM typed WHERE line IN (SELECT line FROM repeats)) t JOIN (
                 SELECT * FROM decisions WHERE {_span(low, high, config.log.dedupe_within)}
                 AND row_hash IN (SELECT row_hash FROM suspects)
@@ -118,17 +120,18 @@ def _settle_repeats(
     connection.execute("INSERT INTO fates SELECT line, fate, reason FROM settled")
 
 
-def _same_content(config: Config) -> str:
+def _same_content(config: Config, present: Sequence[str]) -> str:
     """All that was logged is equal, leaving out what arrives late: rewards, and recommendations where
     the repeat has none."""
     columns = [c for c in schema.logged(config) if c not in schema.LATE]
-    plain = [f"t.{quoted(c)} IS NOT DISTINCT FROM d.{quoted(c)}" for c in columns if not _candidate(c)]
-    given = [f"t.{quoted(c)} IS NOT DISTINCT FROM d.{quoted(c)}" for c in columns if _candidate(c)]
-    return " AND ".join(plain) + f" AND (t.candidate_id = '' OR ({' AND '.join(given)}))"
-
-
-def _candidate(column: str) -> bool:
-    return column.startswith("candidate_")
+    there = filled(present, config)
+    equal = {
+        c: f"t.{quoted(c)} IS NOT DISTINCT FROM d.{quoted(c)}" if c in there else f"d.{quoted(c)} IS NULL"
+        for c in columns
+    }
+    plain = " AND ".join(e for c, e in equal.items() if not c.startswith("candidate_"))
+    given = " AND ".join(e for c, e in equal.items() if c.startswith("candidate_"))
+    return f"{plain} AND (t.candidate_id = '' OR ({given}))"
 
 
 def _span(low: object, high: object, within: timedelta) -> str:

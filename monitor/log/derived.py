@@ -9,14 +9,20 @@ from monitor.log import schema
 from monitor.store import literal, quoted
 
 DEFAULT_BLOCK = 24 * 3600
+ALWAYS = ("policy_id", "candidate_id", "unit_id", "episode_id", "segment", "n_actions", "irreversible",
+          "keep_prob", *schema.LATE)  # fmt: skip
+
+
+def filled(present: Sequence[str], config: Config) -> dict[str, str]:
+    """The columns of a typed batch and their kinds: what its source gives, and what is always needed."""
+    return {c: kind for c, kind in schema.logged(config).items() if c in present or c in ALWAYS}
 
 
 def completed(checked: str, present: Sequence[str], config: Config) -> str:
-    """A SELECT with every column of `decisions`: defaults filled in, derived columns worked out."""
-    columns = schema.logged(config)
-    filled = ", ".join(
+    """A SELECT of the columns of a typed batch: defaults filled in, derived columns worked out."""
+    listing = ", ".join(
         f"{_default(name, present, config)}::{schema.TYPES[kind]} AS {quoted(name)}"
-        for name, kind in columns.items()
+        for name, kind in filled(present, config).items()
     )
     probs, recommended = "action_probs" in present, "candidate_probs" in present
     return f"""
@@ -27,7 +33,7 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
                 AS cross_agreement,
             {total_variation("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
                 AS total_variation
-        FROM (SELECT line, reason, ok, late, {filled} FROM ({checked}))"""
+        FROM (SELECT line, reason, ok, late, {listing} FROM ({checked}))"""
 
 
 def hour(ts: str) -> str:

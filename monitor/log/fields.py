@@ -37,6 +37,11 @@ class Typing:
     columns: Sequence[Column]
     reader: Reader
 
+    @property
+    def present(self) -> list[str]:
+        """Names of the columns that the source gives."""
+        return [c.name for c in self.columns]
+
 
 def typed(typing: Typing, batch: Batch, limit: datetime) -> str:
     """SELECT of one typed row a record: line, reason (why it is rejected, or NULL), ok (no fault),
@@ -52,7 +57,7 @@ def typed(typing: Typing, batch: Batch, limit: datetime) -> str:
         FROM ({_valued(typing, batch)})"""
     if typing.source.kind != "decisions":
         return checked
-    return derived.completed(checked, [c.name for c in typing.columns], typing.config)
+    return derived.completed(checked, typing.present, typing.config)
 
 
 def faults(typing: Typing, batch: Batch, only: str) -> str:

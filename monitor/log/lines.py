@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 CHUNK = 32 << 20
 LONGEST = 64 << 20
+BATCH = 4096
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BOM = b"\xef\xbb\xbf"
 
@@ -97,9 +98,11 @@ def _chunk(data: bytes, start: int, lines: int, ended: bool) -> Chunk:
         texts = [part.decode("utf-8", "backslashreplace") for part in parts]
         broken = pa.array([t.encode() != part for t, part in zip(texts, parts, strict=True)])
         raw = pa.array(texts, pa.large_string())
-    raw = pc.utf8_rtrim(raw, "\r\n")
+    raw = pc.ascii_rtrim(raw, "\r\n")
     table = pa.table({"line": np.arange(lines + 1, lines + 1 + len(raw)), "raw": raw, "broken": broken})
     table = table.filter(pc.greater(pc.binary_length(pc.ascii_trim_whitespace(raw)), 0))
+    # DuckDB scans a table with one thread per record batch.
+    table = pa.Table.from_batches(table.to_batches(max_chunksize=BATCH), table.schema)
     return Chunk(table, start, end, lines + len(raw), ended)
 
 

@@ -93,7 +93,9 @@ def _extend(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str
     listing = ", ".join(f"{quoted(name)} {type_}" for name, type_ in declared.items())
     connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({listing})")
     found = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT internal", [table]
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT internal "
+        "AND database_name = current_database()",
+        [table],
     ).fetchall()
     for name in declared.keys() - {n for (n,) in found}:
         connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(name)} {declared[name]}")
