@@ -23,6 +23,7 @@ from monitor.metrics.estimate import Estimate, Reading, exact, missing
 from monitor.metrics.trend import slope
 from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
 from monitor.sheet import Sheet
+from monitor.store import has_table
 from monitor.sums.baseline import Baseline
 from monitor.sums.read import merge
 
@@ -60,7 +61,7 @@ def scope_of(
         return Scope(stage, own, policies.candidate, hour_of(entered), end)
     table, who = ("sums_pair", "candidate_id") if stage == SHADOW else ("sums_reward", "policy_id")
     first = None
-    if _has(connection, table):
+    if has_table(connection, table):
         first = connection.execute(
             f'SELECT MIN(hour) FROM "{table}" WHERE {who} = ? AND hour < ?', [policies.candidate, end]
         ).fetchone()
@@ -317,14 +318,9 @@ class StoreEvidence:
         return bool(len(hours)) and moment(int(hours.max()) + span) < oldest
 
 
-def _has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchone()
-    return found is not None
-
-
 def _by_segment(connection: duckdb.DuckDBPyConnection, family: str, scope: Scope) -> dict[str, float]:
     table = f"sums_{family}"
-    if not _has(connection, table):
+    if not has_table(connection, table):
         return {}
     column, both = ("n_rec", "AND candidate_id = ?") if family == "pair" else ("n", "")
     parameters: list[object] = [scope.policy, scope.start, scope.end]

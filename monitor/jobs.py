@@ -32,7 +32,7 @@ from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
 from monitor.log import schema
 from monitor.log.ingest import Account, ingest
-from monitor.store import Store, one_at_a_time, opened
+from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import build
@@ -283,7 +283,7 @@ def _rows(
     connection: duckdb.DuckDBPyConnection, family: str, column: str, who: str, config: Config, a: int, b: int
 ) -> tuple[int, int]:
     table = f"sums_{family}"
-    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchone():
+    if not has_table(connection, table):
         return 0, 0
     found = connection.execute(
         f"SELECT COALESCE(SUM(CASE WHEN {who} = ? THEN {column} END), 0), "

@@ -62,11 +62,16 @@ def measure(
             todo[matured] = sorted(again | set(range(max(mark, begin), end, span)))
             ends[matured] = max(mark, end)
         rows: list[Reading] = []
-        runs = [(m, run) for m in (False, True) for run in _runs(todo[m], span)]
-        for done, (matured, run) in enumerate(runs):
+        windows = sorted({*todo[False], *todo[True]})
+        wanted = {m: set(todo[m]) for m in (False, True)}
+        for done, run in enumerate(runs := list(_runs(windows, span))):
             if progress:
                 progress("measuring windows", done, len(runs))
-            rows += _readings(connection, config, baseline, matured, run, span)
+            sheet = sheet_of(connection, config, baseline, run[0], run[-1] + span, span)
+            for start in run:
+                for matured in (False, True):
+                    if start in wanted[matured]:
+                        rows += _readings(sheet, matured, start, span)
     _write(store, rows, todo, ends, pending)
     return len(set(todo[False]) | set(todo[True]))
 
@@ -104,27 +109,18 @@ def sheet_of(
     return Sheet(lambda family: read(connection, family, start, end, span), config, baseline)
 
 
-def _readings(
-    connection: duckdb.DuckDBPyConnection,
-    config: Config,
-    baseline: Baseline | None,
-    matured: bool,
-    run: list[int],
-    span: int,
-) -> Iterator[Reading]:
-    sheet = sheet_of(connection, config, baseline, run[0], run[-1] + span, span)
-    metrics = [name for name, row in METRICS.items() if row.matures == matured]
-    for metric in metrics:
-        subjects = sheet.pairs() if METRICS[metric].per == "pair" else [(p, "") for p in sheet.policies()]
+def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Reading]:
+    """Every metric of one window, for the policies that decided in it."""
+    window = moment(start), moment(start + span)
+    for metric, row in METRICS.items():
+        if row.matures != matured:
+            continue
+        subjects = sheet.pairs() if row.per == "pair" else [(p, "") for p in sheet.policies()]
         for policy, candidate in subjects:
-            for start in run:
-                if not len(sheet.cells("reward", policy, "", "", start, start + span)):
-                    continue
+            if len(sheet.cells("reward", policy, "", "", start, start + span)):
                 for key in sheet.keys(metric):
-                    estimate = sheet.estimate(metric, policy, start, start + span, candidate, key)
-                    yield Reading(
-                        estimate, metric, key, policy, candidate, moment(start), moment(start + span)
-                    )
+                    found = sheet.estimate(metric, policy, start, start + span, candidate, key)
+                    yield Reading(found, metric, key, policy, candidate, *window)
 
 
 def _runs(windows: Sequence[int], span: int) -> Iterator[list[int]]:

@@ -29,6 +29,8 @@ class Sheet:
         self.config = config
         self.baseline = baseline
         self._per_feature: dict[str, Settings] = {}
+        self._window: tuple[int, int] | None = None
+        self._cut: dict[tuple[str, str, str, str], Sums] = {}
 
     def index(self, family: str) -> Index:
         if family not in self._loaded:
@@ -49,12 +51,19 @@ class Sheet:
         return self.config.state.features if per == "feature" else [""]
 
     def cells(self, family: str, policy: str, candidate: str, key: str, start: int, end: int) -> Sums:
-        """Sums of one family for hours start ≤ hour < end; empty where there are none."""
+        """Sums of one family for hours start ≤ hour < end; empty where there are none.
+
+        Those of the newest window are kept, so that metrics share what they compute from them.
+        """
+        if self._window != (start, end):
+            self._window, self._cut = (start, end), {}
         shape = FAMILIES[family]
         paired = shape.by_candidate or (family == "units" and candidate)
-        place = (policy, candidate if paired else "", key if shape.outer else "")
-        found = self.index(family).get(place)
-        return empty(family) if found is None else between(found, start, end)
+        place = (family, policy, candidate if paired else "", key if shape.outer else "")
+        if place not in self._cut:
+            found = self.index(family).get(place[1:])
+            self._cut[place] = empty(family) if found is None else between(found, start, end)
+        return self._cut[place]
 
     def estimate(
         self, metric: str, policy: str, start: int, end: int, candidate: str = "", key: str = ""

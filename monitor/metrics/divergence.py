@@ -227,4 +227,5 @@ def _counts_by_day(sums: Sums) -> Array:
 
 
 def _padded(counts: Array, bins: int) -> Array:
-    return np.pad(counts, ((0, 0), (0, bins - counts.shape[1])))
+    lacking = bins - counts.shape[1]
+    return counts if not lacking else np.hstack([counts, np.zeros((len(counts), lacking))])

@@ -24,21 +24,27 @@ def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int,
     The candidate is '' for families of the controlling policy; the key is the constraint or the
     feature, else ''. `span` is the length in hours of the windows that will be cut from the
     answer: `units` adds up each window before it squares, `sample` keeps the smallest hashes.
+    A family that was never summed is empty.
     """
     family = FAMILIES[name]
-    if not _exists(connection, f"sums_{name}"):
+    try:
+        if name == "units":
+            return _units(connection, start, end, span)
+        if name == "sample":
+            return _sample(connection, start, end, span)
+        return _plain(connection, family, start, end)
+    except duckdb.CatalogException:
         return {}
-    if name == "units":
-        return _units(connection, start, end, span)
-    if name == "sample":
-        return _sample(connection, start, end, span)
+
+
+def _plain(connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int) -> Index:
     candidate = "candidate_id" if family.by_candidate else "''"
     outer = '"key"' if family.outer else "''"
     sums = ", ".join(_merged(family, column) for column in family.sums)
     found = connection.execute(
         f"""SELECT policy_id, {candidate} AS candidate, {outer} AS outer_key, hour, bucket,
                 {family.inner} AS inner_key, {sums}
-            FROM "sums_{name}" WHERE hour >= ? AND hour < ?
+            FROM "sums_{family.name}" WHERE hour >= ? AND hour < ?
             GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
         [start, end],
     ).fetchnumpy()
@@ -142,10 +148,3 @@ def _sums(found: Mapping[str, NDArray[Any]], columns: tuple[str, ...], part: sli
         column("inner_key", object),
         MappingProxyType({c: column(c, np.int64 if c == "row_hash" else np.float64) for c in columns}),
     )
-
-
-def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE table_name = ? AND NOT temporary", [table]
-    ).fetchone()
-    return found is not None
