@@ -15,7 +15,7 @@ from monitor.config import Config
 from monitor.log import breaches, late, recommendations, schema
 from monitor.log.account import FileAccount
 from monitor.log.books import Batched, dirty, keep_faults, keep_rejects
-from monitor.log.derived import filled
+from monitor.log.derived import filled, hash63
 from monitor.log.fields import typed
 from monitor.store import literal, quoted
 
@@ -87,9 +87,15 @@ def _find_repeats(
 
 def _insert(work: Batched, condition: str) -> None:
     connection, config = work.connection, work.config
-    names = ", ".join(quoted(c) for c in (*filled(work.typing.present, config), *schema.DERIVED))
+    names = ", ".join(
+        quoted(c) for c in (*filled(work.typing.present, config), *schema.DERIVED) if c != "unit_hash"
+    )
+    units = f"SELECT unit, {hash63('unit')} AS unit_hash FROM (SELECT DISTINCT unit FROM typed)"
+    rows, unit_hash = f"typed LEFT JOIN ({units}) USING (unit)", "unit_hash"
+    if config.unit == "decision":
+        rows, unit_hash = "typed", "row_hash"
     connection.execute(
-        f"INSERT INTO decisions ({names}) SELECT {names} FROM typed "
+        f"INSERT INTO decisions ({names}, unit_hash) SELECT {names}, {unit_hash} FROM {rows} "
         f"WHERE reason IS NULL AND NOT late AND {condition}"
     )
     if config.log.combine == "sum":

@@ -57,7 +57,7 @@ def logged(config: Config) -> dict[str, str]:
             for dim in config.action_dims
         },
         **{f"cost_{k}": "number" for k in config.constraints},
-        **{f"predicted_{f}": "number" for f in config.state.numeric},
+        **{name: "number" for name in _predicted(config)},
     }
 
 
@@ -86,6 +86,12 @@ def create(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
     waiting = {"decision_id": "text", **{c: columns[c] for c in LATE}}
     waiting |= {c: columns[c] for c in recommended(config)}
     _extend(connection, "waiting", {"source": "text", "file": "text", "line": "whole", **waiting})
+
+
+def _predicted(config: Config) -> list[str]:
+    """Predicted features that a source maps. An unused column costs as much to write as a used one."""
+    mapped = {c for source in config.log.sources for c in source.columns}
+    return [name for f in config.state.numeric if (name := f"predicted_{f}") in mapped]
 
 
 def _extend(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
