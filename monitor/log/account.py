@@ -34,7 +34,8 @@ class FileAccount:
         told = sum(getattr(self, name) for name in OUTCOMES)
         if told != self.rows_in:
             raise AccountError(
-                f"{self.file}: {self.rows_in} records were read but {told} are accounted for; nothing was loaded"
+                f"{self.file}: {self.rows_in} records were read but {told} are accounted for; "
+                "nothing was loaded"
             )
 
 

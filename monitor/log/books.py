@@ -69,8 +69,9 @@ def keep_faults(work: Batched) -> int:
     )
     work.connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE new_faults AS
-            SELECT {literal(work.file)} AS file, line, decision_id, policy_id, coalesce(hour, {work.hour}) AS hour,
-                fault.column_name AS column_name, fault.reason AS reason, fault.value AS value
+            SELECT {literal(work.file)} AS file, line, decision_id, policy_id,
+                coalesce(hour, {work.hour}) AS hour, fault.column_name AS column_name,
+                fault.reason AS reason, fault.value AS value
             FROM ({faults(work.typing, work.batch, "unsound")}) f
             JOIN (SELECT line, decision_id, {whose} FROM typed) t USING (line)"""
     )

@@ -25,8 +25,8 @@ def record(connection: duckdb.DuckDBPyConnection, work: Batched) -> None:
             FROM typed WHERE {condition}
             AND line NOT IN (SELECT line FROM fates WHERE fate <> 'rejected')"""
         known = (
-            'WHERE NOT EXISTS (FROM breaches k WHERE k.file = n.file AND k.line = n.line AND k."key" = n."key" '
-            "AND k.rule = n.rule AND k.decision_id IS NOT DISTINCT FROM n.decision_id)"
+            """WHERE NOT EXISTS (FROM breaches k WHERE k.file = n.file AND k.line = n.line AND k.rule = n.rule
+                AND k."key" = n."key" AND k.decision_id IS NOT DISTINCT FROM n.decision_id)"""
             if work.again
             else ""
         )
@@ -35,7 +35,8 @@ def record(connection: duckdb.DuckDBPyConnection, work: Batched) -> None:
 
 def _rules(config: Config, present: Sequence[str]) -> list[tuple[str, str, str, str]]:
     """(rule, key, condition, value) of every single-row rule that the columns present can break."""
-    hard = [("hard", k, f"{quoted('cost_' + k)} > 0", quoted("cost_" + k)) for k in config.hard if f"cost_{k}" in present]
+    costs = {k: quoted(f"cost_{k}") for k in config.hard if f"cost_{k}" in present}
+    hard = [("hard", k, f"{cost} > 0", cost) for k, cost in costs.items()]
     envelope = [
         (
             "envelope",

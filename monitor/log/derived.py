@@ -28,7 +28,8 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
     return f"""
         SELECT *, {hour("ts")} AS hour, {_unit(config)} AS unit, {hash63("decision_id")} AS row_hash,
             {_entropy() if probs else "NULL::DOUBLE"} AS probs_entropy,
-            {"list_sum(list_transform(action_probs, lambda p: p * p))" if probs else "NULL::DOUBLE"} AS probs_agreement,
+            {"list_sum(list_transform(action_probs, lambda p: p * p))" if probs else "NULL::DOUBLE"}
+                AS probs_agreement,
             {cross_agreement("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
                 AS cross_agreement,
             {total_variation("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
@@ -62,7 +63,8 @@ def total_variation(first: str, second: str) -> str:
 def _default(name: str, present: Sequence[str], config: Config) -> str:
     column = quoted(name) if name in present else "NULL"
     if name == "candidate_id":
-        return f"CASE WHEN recommends THEN coalesce({column}, {literal(config.policies.candidate)}) ELSE '' END"
+        candidate = literal(config.policies.candidate)
+        return f"CASE WHEN recommends THEN coalesce({column}, {candidate}) ELSE '' END"
     if name in ("policy_id", "segment"):
         return f"coalesce({column}, '')"
     if name == "n_actions" and "action_probs" in present:

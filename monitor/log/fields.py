@@ -127,7 +127,8 @@ def _time(cell: str, type_: str, declared: str) -> str:
         )
     scale, largest = ("1e6", "1e11") if declared == "epoch_seconds" else ("1e3", "1e14")
     number = _number(cell, type_)
-    return f"CASE WHEN abs({number}) < {largest} THEN make_timestamp(CAST(round({number} * {scale}) AS BIGINT)) END"
+    microseconds = f"CAST(round({number} * {scale}) AS BIGINT)"
+    return f"CASE WHEN abs({number}) < {largest} THEN make_timestamp({microseconds}) END"
 
 
 def _good(typing: Typing, column: Column) -> str:
@@ -192,7 +193,10 @@ def _fault_reason(typing: Typing, column: Column) -> str:
     empty = f"WHEN {cell} IS NULL OR CAST({cell} AS VARCHAR) = '' THEN 'missing'"
     wrong = f"WHEN {v} IS NULL THEN 'wrong_type'"
     if column.kind == "numbers":
-        odd = f"WHEN list_count({v}) < len({v}) THEN 'wrong_type' WHEN NOT isfinite(list_sum({v})) THEN 'non_finite'"
+        odd = (
+            f"WHEN list_count({v}) < len({v}) THEN 'wrong_type' "
+            f"WHEN NOT isfinite(list_sum({v})) THEN 'non_finite'"
+        )
     elif column.kind in ("number", "time"):
         odd = f"WHEN NOT isfinite({v}) THEN 'non_finite'"
     elif column.kind == "whole":
@@ -223,16 +227,13 @@ def _late(typing: Typing) -> str:
         return "false"
     read = {c.name for c in typing.columns if c.paths}
     filled = sorted({"reward", "outcome", "proxy_reward"} & read)
-    others = sorted(read - {"decision_id", "reward", "outcome", "proxy_reward", "reward_ts", "policy_id", "unit_id"})
+    besides = {"decision_id", "reward", "outcome", "proxy_reward", "reward_ts", "policy_id", "unit_id"}
+    constant = {c.name for c in typing.columns if c.constant is not None}
     if not filled or "ts" not in read:
         return "false"
     some = " OR ".join(f"{quoted(c)} IS NOT NULL" for c in filled)
-    alone = " AND ".join(f"{quoted(c)} IS NULL" for c in ["ts", *[o for o in others if not _constant(typing, o)]])
+    alone = " AND ".join(f"{quoted(c)} IS NULL" for c in sorted(read - besides - constant))
     return f"(bad IS NULL AND ({some}) AND {alone})"
-
-
-def _constant(typing: Typing, name: str) -> bool:
-    return any(c.name == name and c.constant is not None for c in typing.columns)
 
 
 def _any_candidate(columns: Sequence[Column]) -> str:

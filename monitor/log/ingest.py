@@ -80,7 +80,8 @@ def load(
     kind = typing.source.kind
     account = FileAccount(name, kind)
     limit = max(as_of, now).astimezone(UTC) + AHEAD
-    work, last = None, None
+    work: Batched | None = None
+    last: Chunk | None = None
     for batch in batches:
         account.rows_in += _count(connection, f"SELECT COUNT(*) FROM {batch.relation}")
         first_hour = work.first_hour if work else None

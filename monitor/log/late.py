@@ -11,6 +11,7 @@ from datetime import UTC, timedelta
 import duckdb
 
 from monitor.config import Config
+from monitor.log import schema
 from monitor.log.account import FileAccount
 from monitor.log.books import Batched, dirty, keep_faults, keep_rejects
 from monitor.log.fields import typed
@@ -25,18 +26,17 @@ def load(work: Batched, account: FileAccount) -> None:
     """Load one batch of a source of rewards and count what became of its records."""
     connection = work.connection
     start(work)
+    for name in schema.LATE:
+        kind = schema.TYPES[schema.LOGGED[name]]
+        connection.execute(f"ALTER TABLE typed ADD COLUMN IF NOT EXISTS {name} {kind}")
     account.waiting += take(work, "reason IS NULL")
     finish(work, account)
-    connection.execute("DROP TABLE typed")
 
 
 def start(work: Batched) -> None:
     """Type a batch that brings something for decisions made elsewhere; enter its rejects as fates."""
-    work.connection.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {typed(work.typing, work.batch, work.limit)}")
-    for name in VALUES + ("reward_ts",):
-        kind = "TIMESTAMP" if name == "reward_ts" else "DOUBLE"
-        if work.kind == "rewards":
-            work.connection.execute(f"ALTER TABLE typed ADD COLUMN IF NOT EXISTS {name} {kind}")
+    select = typed(work.typing, work.batch, work.limit)
+    work.connection.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {select}")
     work.connection.execute(
         """CREATE OR REPLACE TEMP TABLE fates AS SELECT line, 'rejected' AS fate, reason
             FROM typed WHERE reason IS NOT NULL"""
@@ -65,8 +65,10 @@ def take(work: Batched, condition: str) -> int:
     )
     settle(connection, config, f"ts >= {_earliest(work)}")
     _wait(work)
-    connection.execute("INSERT INTO fates SELECT line, fate, reason FROM settled WHERE fate <> 'waiting'")
-    connection.execute("INSERT INTO fates SELECT line, 'late_rewards', NULL FROM settled WHERE fate = 'waiting'")
+    connection.execute(
+        """INSERT INTO fates SELECT line, CASE fate WHEN 'waiting' THEN 'late_rewards' ELSE fate END, reason
+            FROM settled"""
+    )
     ((count,),) = connection.execute("SELECT COUNT(*) FROM settled WHERE fate = 'waiting'").fetchall()
     return int(count)
 
@@ -92,7 +94,8 @@ def end_waiting(connection: duckdb.DuckDBPyConnection, hour: int) -> None:
                 coalesce(s.hour, {hour}), NULL
             FROM waiting w JOIN settled s ON w.rowid = s.line WHERE s.fate = 'rejected'"""
     )
-    connection.execute("DELETE FROM waiting WHERE rowid IN (SELECT line FROM settled WHERE fate <> 'waiting')")
+    gone = "SELECT line FROM settled WHERE fate <> 'waiting'"
+    connection.execute(f"DELETE FROM waiting WHERE rowid IN ({gone})")
 
 
 def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> None:
@@ -107,8 +110,8 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> 
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE matched AS
             SELECT i.*, d.ts AS d_ts, d.hour AS d_hour, {steps}, {within},
-                row_number() OVER (PARTITION BY i.decision_id, i.reward_ts, i.reward, i.outcome, i.proxy_reward
-                    ORDER BY i.line) AS nth
+                row_number() OVER (PARTITION BY i.decision_id, i.reward_ts, i.reward, i.outcome,
+                    i.proxy_reward ORDER BY i.line) AS nth
             FROM incoming i LEFT JOIN (
                 SELECT decision_id, ts, hour, reward, outcome, proxy_reward, reward_ts
                 FROM decisions WHERE {span}) d ON d.decision_id = i.decision_id
@@ -118,11 +121,12 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> 
     )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE settled AS
-            SELECT line, d_hour AS hour, CASE WHEN fate = 'rejected' THEN 'conflicting_repeat' END AS reason, fate
-            FROM (SELECT *, CASE WHEN d_ts IS NULL THEN CASE WHEN nth > 1 THEN 'duplicates' ELSE 'waiting' END
-                WHEN greatest(reward_step, outcome_step, proxy_reward_step) = {CONFLICT} OR {_clash(config)}
-                    THEN 'rejected'
-                WHEN nth > 1 OR greatest(reward_step, outcome_step, proxy_reward_step) = {SAME} THEN 'duplicates'
+            SELECT line, d_hour AS hour, fate,
+                CASE WHEN fate = 'rejected' THEN 'conflicting_repeat' END AS reason
+            FROM (SELECT *, greatest(reward_step, outcome_step, proxy_reward_step) AS step,
+                CASE WHEN d_ts IS NULL THEN CASE WHEN nth > 1 THEN 'duplicates' ELSE 'waiting' END
+                WHEN step = {CONFLICT} OR {_clash(config)} THEN 'rejected'
+                WHEN nth > 1 OR step = {SAME} THEN 'duplicates'
                 ELSE 'late_rewards' END AS fate FROM matched)"""
     )
     _update(connection, config)
@@ -138,7 +142,8 @@ def _step(name: str, config: Config) -> str:
             WHERE p.decision_id = i.decision_id AND p.reward = i.reward
             AND p.reward_ts IS NOT DISTINCT FROM i.reward_ts) THEN {SAME} ELSE {NEW} END"""
     if name == "reward" and config.log.combine == "max":
-        return f"CASE WHEN i.reward > d.reward OR (d.reward IS NULL AND i.reward IS NOT NULL) THEN {NEW} ELSE {SAME} END"
+        more = "i.reward > d.reward OR (d.reward IS NULL AND i.reward IS NOT NULL)"
+        return f"CASE WHEN {more} THEN {NEW} ELSE {SAME} END"
     return f"""CASE WHEN i.{name} IS NULL THEN {SAME} WHEN d.{name} IS NULL THEN {NEW}
         WHEN i.{name} = d.{name} {dated} THEN {SAME} WHEN {later} THEN {NEW} WHEN {older} THEN {SAME}
         ELSE {CONFLICT} END"""
@@ -152,7 +157,8 @@ def _clash(config: Config) -> str:
 
 def _update(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
     picked = ", ".join(
-        f"arg_max(m.{v}, (coalesce(m.reward_ts, TIMESTAMP '0001-01-01'), m.line)) FILTER (m.{v}_step = {NEW}) AS {v}"
+        f"arg_max(m.{v}, (coalesce(m.reward_ts, TIMESTAMP '0001-01-01'), m.line)) "
+        f"FILTER (m.{v}_step = {NEW}) AS {v}"
         for v in VALUES
     )
     reward = {
@@ -179,7 +185,8 @@ def _update(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
         )
     connection.execute(
         f"""UPDATE decisions AS d SET reward = {reward}, reward_ts = coalesce(u.reward_ts, d.reward_ts),
-                outcome = coalesce(u.outcome, d.outcome), proxy_reward = coalesce(u.proxy_reward, d.proxy_reward)
+                outcome = coalesce(u.outcome, d.outcome),
+                proxy_reward = coalesce(u.proxy_reward, d.proxy_reward)
             FROM updates u WHERE d.decision_id = u.decision_id AND d.ts = u.d_ts
             AND d.ts BETWEEN TIMESTAMP {literal(str(bounds[0]))} AND TIMESTAMP {literal(str(bounds[1]))}"""
     )
@@ -191,7 +198,8 @@ def _wait(work: Batched) -> None:
     connection = work.connection
     connection.execute(
         """UPDATE settled SET fate = 'duplicates' WHERE fate = 'waiting' AND line IN (
-            SELECT i.line FROM incoming i JOIN waiting w ON w.source = 'rewards' AND w.decision_id = i.decision_id
+            SELECT i.line FROM incoming i JOIN waiting w
+                ON w.source = 'rewards' AND w.decision_id = i.decision_id
                 AND w.reward IS NOT DISTINCT FROM i.reward AND w.outcome IS NOT DISTINCT FROM i.outcome
                 AND w.proxy_reward IS NOT DISTINCT FROM i.proxy_reward
                 AND w.reward_ts IS NOT DISTINCT FROM i.reward_ts)"""
@@ -206,7 +214,8 @@ def _earliest(work: Batched) -> str:
     """The earliest decision that the rewards of this batch can belong to: maturity and a day before
     their own times. Undated ones also reach the hours loaded since the last sums."""
     config = work.config
-    matures = max(config.reward.matures_after, config.outcome.matures_after if config.outcome else timedelta(0))
+    outcome = config.outcome.matures_after if config.outcome else timedelta(0)
+    matures = max(config.reward.matures_after, outcome)
     back = int((matures + timedelta(days=1)).total_seconds())
     now = literal(work.as_of.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" "))
     undated = f"""least(TIMESTAMP {now} - INTERVAL {back} SECOND,

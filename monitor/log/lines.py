@@ -80,7 +80,7 @@ def chunks(stream: BinaryIO, *, start: int, lines: int, size: int = CHUNK) -> It
             yield (chunk := _chunk(data, start, lines, True))
             start, lines = chunk.end, chunk.lines
         if len(rest) > LONGEST:
-            raise FileError(f"line {lines + 1} is longer than {LONGEST >> 20} MiB, so this is no log in lines")
+            raise FileError(f"line {lines + 1} is longer than {LONGEST >> 20} MiB: this is no log in lines")
     if rest:
         yield _chunk(rest, start, lines, False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,11 +36,11 @@ class Batch:
 
 class Reader(Protocol):
     """`batches` yields the file piece by piece. Of a batch, `cells` is a SELECT of line, bad (the
-    reason why a record cannot be read, or NULL), raw and one cell per column, `originals` a SELECT of
-    line and raw; `only` names a table of the lines to keep. `types` gives the SQL type of every cell. `nested` is a condition that is true where a
-    cell is a list or an object and not a plain text (None where that cannot be)."""
+    reason why a record cannot be read, or NULL), raw and one cell per column, `originals` a SELECT
+    of line and raw; `only` names a table of the lines to keep. `types` gives the SQL type of every
+    cell. `nested` is a condition that is true where a cell is a list or an object and not a plain
+    text (None where that cannot be)."""
 
-    in_lines: bool
     types: Mapping[str, str]
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]: ...
@@ -53,13 +53,11 @@ class JsonLines:
     """One JSON object a line. Where a line does not parse, what a single-row rule needs is still
     looked for in its text, so that a torn line does not hide a violation."""
 
-    in_lines = True
-
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
         self.path, self.columns = path, columns
-        self.types = {c.name: "VARCHAR" for c in columns}
+        self.types: Mapping[str, str] = {c.name: "VARCHAR" for c in columns}
         self.paths = list(dict.fromkeys(p for c in columns for p in c.paths))
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
@@ -96,15 +94,13 @@ class Csv:
     """One record a line, after a header. Fields may be quoted; a quoted line break is not supported:
     such a record is rejected and its neighbours are not touched."""
 
-    in_lines = True
-
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
         self.path, self.delimiter = path, source.delimiter
         self.header = _header(path, source.delimiter)
         self.columns = _found(columns, set(self.header), path)
-        self.types = {c.name: "VARCHAR" for c in columns}
+        self.types: Mapping[str, str] = {c.name: "VARCHAR" for c in columns}
         twice = {p for c in self.columns for p in c.paths if self.header.count(p) > 1}
         if twice:
             raise FileError(f"{path.name} has two columns named '{min(twice)}' in its header")
@@ -115,7 +111,7 @@ class Csv:
 
     def cells(self, batch: Batch, only: str | None = None) -> str:
         d = literal(self.delimiter)
-        other = f'[^"{_in_class(self.delimiter)}]'
+        other = f'[^"{_escaped(self.delimiter)}]'
         field = f'{_escaped(self.delimiter)}("(?:[^"]|"")*"|{other}*)'
         well_formed = literal(f"(?:{field})*".replace("(\"", '(?:"'))
         cells = _cells(self.columns, lambda p: _unquoted(f"x[{self.header.index(p) + 1}]"))
@@ -139,8 +135,6 @@ class Csv:
 class Parquet:
     """Typed columns, read natively; `line` is the row number from 1."""
 
-    in_lines = False
-
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
@@ -154,7 +148,7 @@ class Parquet:
             cells = connection.execute(f"DESCRIBE SELECT {listing} FROM {self.file}").fetchall()
         except duckdb.BinderException as error:
             raise FileError(f"{path.name} lacks a mapped column: {str(error).splitlines()[0]}") from None
-        self.types = {name: type_ for name, type_, *_ in cells}
+        self.types: Mapping[str, str] = {name: type_ for name, type_, *_ in cells}
         ((self.rows,),) = connection.execute(f"SELECT COUNT(*) FROM {self.file}").fetchall()
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
@@ -238,9 +232,8 @@ def _constant(value: str | float | bool) -> str:
 
 
 def _json_path(path: str) -> str:
-    return "$" + "".join(
-        f"[{step}]" if isinstance(step, int) else '."' + step.replace('"', '\\"') + '"' for step in steps(path)
-    )
+    keys = (f"[{s}]" if isinstance(s, int) else '."' + s.replace('"', '\\"') + '"' for s in steps(path))
+    return "$" + "".join(keys)
 
 
 def _salvaged(path: str) -> str:
@@ -268,20 +261,16 @@ def _header(path: Path, delimiter: str) -> list[str]:
 
 def _found(columns: Sequence[Column], present: set[str], path: Path) -> list[Column]:
     """The columns with the paths that the file has. Raises FileError for one the config names."""
-    missing = sorted(p for c in columns if c.named and c.constant is None for p in c.paths if p not in present)
+    needed = (p for c in columns if c.named and c.constant is None for p in c.paths)
+    missing = sorted(p for p in needed if p not in present)
     if missing and present:
         raise FileError(
             f"{path.name} has no column '{missing[0]}', which the configuration maps; "
             f"it has {', '.join(sorted(present)[:8]) or 'none'}"
         )
-    return [
-        Column(c.name, c.kind, tuple(p for p in c.paths if p in present), c.constant, c.named) for c in columns
-    ]
+    return [replace(c, paths=tuple(p for p in c.paths if p in present)) for c in columns]
 
 
 def _escaped(text: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else f"\\x{{{ord(c):x}}}" for c in text)
 
-
-def _in_class(delimiter: str) -> str:
-    return _escaped(delimiter)

@@ -27,13 +27,14 @@ def load(work: Batched, account: FileAccount) -> None:
         )
     names = ", ".join(quoted(c) for c in columns)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT line, decision_id, {names} FROM typed WHERE reason IS NULL"
+        f"""CREATE OR REPLACE TEMP TABLE incoming AS SELECT line, decision_id, {names} FROM typed
+            WHERE reason IS NULL"""
     )
     settle(connection, work.config, f"ts >= {_earliest(work)}")
     account.waiting += _wait(work, columns)
     connection.execute(
-        """INSERT INTO fates SELECT line, CASE fate WHEN 'waiting' THEN 'recommendations' ELSE fate END, reason
-            FROM settled"""
+        """INSERT INTO fates SELECT line, CASE fate WHEN 'waiting' THEN 'recommendations' ELSE fate END,
+            reason FROM settled"""
     )
     late.finish(work, account)
 
@@ -58,25 +59,23 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> 
     is there is a conflict, and so is a second one of the same batch.
     """
     columns = schema.recommended(config)
-    names = ", ".join(quoted(c) for c in columns)
+    record = ", ".join(f"i.{quoted(c)}" for c in ("decision_id", *columns))
     stored = ", ".join(f"d.{quoted(c)} AS {quoted('stored ' + c)}" for c in columns)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE matched AS
             SELECT i.*, d.ts AS d_ts, d.hour AS d_hour, {stored},
                 row_number() OVER (PARTITION BY i.decision_id ORDER BY i.line) AS nth,
-                row_number() OVER (PARTITION BY i.decision_id, {names} ORDER BY i.line) AS nth_equal
+                row_number() OVER (PARTITION BY {record} ORDER BY i.line) AS nth_equal
             FROM incoming i LEFT JOIN (SELECT * REPLACE (nullif(candidate_id, '') AS candidate_id)
                 FROM decisions WHERE {span}) d ON d.decision_id = i.decision_id
-            QUALIFY row_number() OVER (PARTITION BY i.line ORDER BY d.ts DESC) = 1""".replace(
-            f"PARTITION BY i.decision_id, {names}",
-            "PARTITION BY " + ", ".join(["i.decision_id", *(f"i.{quoted(c)}" for c in columns)]),
-        )
+            QUALIFY row_number() OVER (PARTITION BY i.line ORDER BY d.ts DESC) = 1"""
     )
     clash = " OR ".join(f"coalesce({quoted(c)} <> {quoted('stored ' + c)}, false)" for c in columns)
     fills = " OR ".join(f"({quoted(c)} IS NOT NULL AND {quoted('stored ' + c)} IS NULL)" for c in columns)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE settled AS
-            SELECT line, d_hour AS hour, CASE WHEN fate = 'rejected' THEN 'conflicting_repeat' END AS reason, fate
+            SELECT line, d_hour AS hour, fate,
+                CASE WHEN fate = 'rejected' THEN 'conflicting_repeat' END AS reason
             FROM (SELECT *, CASE WHEN nth_equal > 1 THEN 'duplicates'
                 WHEN ({clash}) OR (nth > 1 AND d_ts IS NOT NULL) THEN 'rejected'
                 WHEN d_ts IS NULL THEN 'waiting'

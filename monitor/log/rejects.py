@@ -44,7 +44,8 @@ def export(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as out:
         while chunk := rows.fetchmany(10_000):
-            out.writelines(json.dumps(dict(zip(KEYS, r, strict=True)), ensure_ascii=False) + "\n" for r in chunk)
+            records = (dict(zip(KEYS, row, strict=True)) for row in chunk)
+            out.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             count += len(chunk)
     return count
 
@@ -122,8 +123,9 @@ def _load(
         }
     )
     typing = Typing(loaded.config, source, columns, reader)
+    batches = [in_memory(connection, table)]
     account, _ = load(
-        connection, loaded, typing, [in_memory(connection, table)], name=file, again=True, as_of=as_of, now=now
+        connection, loaded, typing, batches, name=file, again=True, as_of=as_of, now=now
     )
     _mark(connection, kind, file, table, now)
     return account

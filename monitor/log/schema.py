@@ -57,7 +57,7 @@ def logged(config: Config) -> dict[str, str]:
             for dim in config.action_dims
         },
         **{f"cost_{k}": "number" for k in config.constraints},
-        **{name: "number" for name in _predicted(config)},
+        **dict.fromkeys(_predicted(config), "number"),
     }
 
 

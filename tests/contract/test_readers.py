@@ -28,8 +28,8 @@ COLUMNS = (
 )
 CONFIG = """\
 policies: {{candidate: new, incumbent: old, safe: old}}
-log: {{sources: [{{paths: ["log*"], format: {format}, delimiter: "{delimiter}", time: {time}, columns: {columns},
-  constants: {{policy_version: v7}}}}]}}
+log: {{sources: [{{paths: ["log*"], format: {format}, delimiter: "{delimiter}", time: {time},
+  columns: {columns}, constants: {{policy_version: v7}}}}]}}
 state: {{numeric: [load], categorical: [season]}}
 reward: {{range: [0, 1], missing_after_maturity: exclude}}
 constraints: {{crash: {{limit: 0.0, margin: 0.0, hard: true}}}}
@@ -125,8 +125,8 @@ def test_the_decisions_are_the_same_in_every_form(read: Any) -> None:
          -1500.0, "low", 2, 1.0),
         ('b, "quoted"', datetime(2026, 3, 1, 10, 59, 59, 500000), first, "old", "v7", "ÿ", 1.0, None, None,
          "n/", 1, True, 0.1, None, None, 1.0),
-        ("c", day.replace(hour=11), first + 1, "new", "v7", "x", None, [1.0], 0.5, "", None, None, None, "mid",
-         1, 1.0),
+        ("c", day.replace(hour=11), first + 1, "new", "v7", "x", None, [1.0], 0.5, "", None, None, None,
+         "mid", 1, 1.0),
         ("d", datetime(2026, 3, 1, 12, 30), first + 2, "old", "v7", "x", None, None, None, "s/day", 2, False,
          None, "low", None, 1.0),
     ]  # fmt: skip

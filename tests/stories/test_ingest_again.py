@@ -38,7 +38,8 @@ def plant(tmp_path: Path) -> Loaded:
 
 def line(number: int, **other: Any) -> str:
     ts = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=number)
-    return json.dumps({"decision_id": f"d{number}", "ts": ts.isoformat(), "policy_id": "old", "action": "x", **other})
+    row = {"decision_id": f"d{number}", "ts": ts.isoformat(), "policy_id": "old", "action": "x"}
+    return json.dumps({**row, **other})
 
 
 def write(path: Path, numbers: range, end: str = "\n") -> None:
@@ -166,7 +167,9 @@ def test_a_csv_line_without_an_end_waits_because_its_value_may_go_on(plant: Load
         ("bad.csv", b"id,when\n1,2\n", "no column 'decision_id'"),
     ],
 )
-def test_a_bad_file_changes_nothing_and_the_others_go_on(plant: Loaded, name: str, data: bytes, said: str) -> None:
+def test_a_bad_file_changes_nothing_and_the_others_go_on(
+    plant: Loaded, name: str, data: bytes, said: str
+) -> None:
     plant.path(name).write_bytes(data)
     write(plant.path("z.jsonl"), range(10))
     connection = duckdb.connect()

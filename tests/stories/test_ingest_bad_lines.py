@@ -154,21 +154,24 @@ def test_rejects_are_exported_mended_and_loaded(story: Any, tmp_path: Path) -> N
     del expected["bad_ts"]
     assert Counter(reason for (reason,) in left) == expected
     lines = {r["line"] for r in mendable}
-    loaded_ids = connection.execute("SELECT decision_id FROM decisions WHERE ts = '2026-03-01 12:00:00'").fetchall()
-    assert {f"d{line - 1}" for line in lines} <= {i for (i,) in loaded_ids}
+    noon = "SELECT decision_id FROM decisions WHERE ts = '2026-03-01 12:00:00'"
+    assert {f"d{line - 1}" for line in lines} <= {i for (i,) in connection.execute(noon).fetchall()}
 
 
 def test_a_torn_line_still_shows_its_irreversible_action(tmp_path: Path) -> None:
     (tmp_path / "monitor.yaml").write_text(CONFIG, "utf-8")
-    row = {"decision_id": "torn", "policy_id": "new", "cost_crash": 2.5, "irreversible": True, "note": "never ends"}
+    row = {"decision_id": "torn", "policy_id": "new", "cost_crash": 2.5, "irreversible": True,
+           "note": "never ends"}  # fmt: skip
     (tmp_path / "log.jsonl").write_bytes(text(good(0)) + b"\n" + text(row)[:-8] + b"\n")
     connection = duckdb.connect()
     account = ingest(
         connection, configuration.load(tmp_path / "monitor.yaml"), as_of=NOW, now=NOW
     )
     assert (account.loaded, account.rejected) == (1, 1)
-    found = connection.execute("SELECT decision_id, policy_id, rule, value, rejected FROM breaches ORDER BY rule")
-    assert found.fetchall() == [
+    found = connection.execute(
+        "SELECT decision_id, policy_id, rule, value, rejected FROM breaches ORDER BY rule"
+    ).fetchall()
+    assert found == [
         ("torn", "new", "hard", 2.5, True),
         ("torn", "new", "irreversible", 1.0, True),
     ]

@@ -86,7 +86,10 @@ def test_late_rewards_reach_their_decisions_and_make_only_their_hours_dirty(plan
     plant.reward("r", "d3,4,,2026-03-02T05:00:00", "d7,5,1,2026-03-02T05:00:00+02:00")
     account = plant.run()
     assert (account.rows_in, account.late_rewards, account.waiting) == (2, 2, 0)
-    found = plant.ask("SELECT decision_id, reward, outcome, reward_ts FROM decisions WHERE reward IS NOT NULL ORDER BY 1")
+    found = plant.ask(
+        """SELECT decision_id, reward, outcome, reward_ts FROM decisions WHERE reward IS NOT NULL
+            ORDER BY decision_id"""
+    )
     assert found == [
         ("d3", 4.0, None, datetime(2026, 3, 2, 5)),
         ("d7", 5.0, 1.0, datetime(2026, 3, 2, 3)),
@@ -196,7 +199,8 @@ def test_a_decision_file_read_again_after_its_rewards_is_all_duplicates(plant: P
 
 def test_recommendations_come_from_their_own_file_also_before_their_decision(plant: Plant) -> None:
     plant.decide("a", decision(0, action_probs=[0.5, 0.5]))
-    plant.recommend("s", {"id": "d0", "arm": "y", "p": 0.25, "ps": [0.25, 0.75]}, {"id": "d1", "arm": "x", "p": 1})
+    first = {"id": "d0", "arm": "y", "p": 0.25, "ps": [0.25, 0.75]}
+    plant.recommend("s", first, {"id": "d1", "arm": "x", "p": 1})
     account = plant.run()
     assert (account.recommendations, account.waiting) == (2, 1)
     plant.decide("a", decision(1))
