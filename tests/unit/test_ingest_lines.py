@@ -116,7 +116,7 @@ def parquet(folder: Path, rows: list[dict[str, Any]]) -> None:
 def test_parquet_structs_and_lists_are_found_by_their_path_and_rejects_keep_the_row(tmp_path: Path) -> None:
     at = datetime(2026, 3, 1, 10)
     rows: list[dict[str, Any]] = [
-        {"decision_id": f"d{n}", "ts": at, "who": "old", "a": {"taken": ["l", f"r{n}"]}, "r": n / 2, "more": n}
+        {"decision_id": f"d{n}", "ts": at, "who": "old", "a": {"taken": ["l", f"r{n}"]}, "r": n / 2, "e": n}
         for n in range(5)
     ]
     rows[3]["decision_id"] = None
