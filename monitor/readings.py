@@ -18,6 +18,7 @@ from monitor.sums.read import read
 
 HOUR = timedelta(hours=1)
 RUN_OF_WINDOWS = 24 * 31
+GAP_OF_WINDOWS = 48
 Progress = Callable[[str, int, int], None]
 
 
@@ -124,10 +125,10 @@ def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Re
 
 
 def _runs(windows: Sequence[int], span: int) -> Iterator[list[int]]:
-    """Windows in stretches without a gap, at most a month each."""
+    """Windows in stretches that are read at once: no long gap inside, at most a month each."""
     run: list[int] = []
     for window in windows:
-        if run and (window != run[-1] + span or len(run) >= RUN_OF_WINDOWS):
+        if run and (window > run[-1] + GAP_OF_WINDOWS * span or window >= run[0] + RUN_OF_WINDOWS * span):
             yield run
             run = []
         run.append(window)

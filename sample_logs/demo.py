@@ -6,6 +6,7 @@ and is allowed to act, as a scheduler would have done.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from bisect import bisect_left
@@ -23,9 +24,9 @@ from sample_logs.news import BASELINE_DAYS, END, START
 HOUR = timedelta(hours=1)
 LAG = timedelta(minutes=11)
 WITHIN, CREEP_WITHIN = 4, 12
-HOURLY_BEFORE, HOURLY_AFTER = 2, 30
-FIVE = 5
-TWELVE = timedelta(hours=12)
+HOURLY_BEFORE, HOURLY_AFTER = 1, 30
+TEN = 10
+SHADOW_AFTER = timedelta(hours=14)
 STAGE = {"shadow": "shadow", "live": "full"}
 
 
@@ -96,11 +97,14 @@ class Growing:
     """The files of a log, which grow as time passes: each pass finds the lines written since the last."""
 
     def __init__(self, log: SampleLog, folder: Path) -> None:
+        for part in ("logs", "outcomes"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
             whole = log.write(Path(scratch))
+            shutil.copy(whole / "monitor.yaml", folder)
             self._lines = _lines(whole / "logs" / "decisions.jsonl")
-            _, *self._answers = _lines(whole / "outcomes" / "outcomes.csv")
-        log.write(folder, until=START)
+            header, *self._answers = _lines(whole / "outcomes" / "outcomes.csv")
+        _append(folder / "outcomes" / "outcomes.csv", [header])
         self._folder = folder
         self._ts = simulated(log.stage, log.fault)[0].ts
         self._arrivals = [answer.rsplit(",", 1)[1].strip().strip('"') for answer in self._answers]
@@ -119,18 +123,18 @@ class Growing:
 def passes(log: SampleLog) -> Iterator[datetime]:
     """When the passes of a log run, by simulated time.
 
-    Healthy and live: every day from the end of the baseline. The others: every five days, in a live
-    log every hour around the fault, since only windows younger than `act_within` are acted on.
+    Healthy and live: every day from the end of the baseline. The others: every ten days, and more
+    often after a fault that has a trigger, since only windows younger than `act_within` are acted on.
     """
-    step = 1 if log.fault is None and log.stage == "live" else FIVE
+    step = 1 if log.fault is None and log.stage == "live" else TEN
     days = range(BASELINE_DAYS, (END - START).days, step)
     regular = {START + timedelta(days=day) + LAG for day in days} | {END + LAG}
     dense = set()
-    if log.planted and log.stage == "live":
+    if log.planted and log.trigger and log.stage == "live":
         first = log.planted - HOURLY_BEFORE * HOUR
         dense = {first + i * HOUR + LAG for i in range(HOURLY_BEFORE + HOURLY_AFTER)}
-    if log.planted and log.stage == "shadow":
-        dense = {log.planted + i * TWELVE + LAG for i in range(4)}
+    if log.planted and log.trigger and log.stage == "shadow":
+        dense = {log.planted + SHADOW_AFTER}
     yield from sorted(regular | dense)
 
 

@@ -29,7 +29,7 @@ def build(store: Store, config: Config, baseline: Frozen | None, progress: Progr
     """Sum dirty hours again, and every hour of a family whose SQL changed; returns hours summed.
 
     Killed at any moment it leaves hours dirty, never wrong: dirty hours are cleared only after the
-    sums are committed. The hours summed are noted as pending for the readings.
+    sums are committed. Hours whose sums changed are noted as pending for the readings.
     """
     with opened(store.decisions) as connection:
         dirty = [h for (h,) in connection.execute("SELECT DISTINCT hour FROM dirty_hours").fetchall()]
@@ -49,11 +49,14 @@ def build(store: Store, config: Config, baseline: Frozen | None, progress: Progr
         summed = sorted({h for _, _, hours in built for h in hours})
         if not summed and all(before.get(f.name) == s for f, s, _ in built):
             return 0
+        wanted = None
         for done, (family, _, hours) in enumerate(built):
             if progress:
                 progress(f"summing {family.name}", done, len(built))
+            if hours is not wanted:
+                _want(connection, wanted := hours)
             _stage(connection, family, config, baseline, hours)
-        _write(connection, store.sums, built, before, summed)
+        _write(connection, store.sums, built, before)
         _clear(connection, dirty)
     return len(summed)
 
@@ -88,9 +91,7 @@ def _stage(
     baseline: Frozen | None,
     hours: Sequence[int],
 ) -> None:
-    connection.execute("CREATE OR REPLACE TEMP TABLE wanted_hours (hour BIGINT)")
-    if hours:
-        connection.execute("INSERT INTO wanted_hours SELECT unnest(?::BIGINT[])", [list(hours)])
+    """Sum the family over the hours that `_want` named last."""
     condition = "hour IN (SELECT hour FROM wanted_hours)"
     if hours:
         condition += f" AND hour BETWEEN {min(hours)} AND {max(hours)}"
@@ -100,13 +101,19 @@ def _stage(
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {restricted(select, condition)}")
 
 
+def _want(connection: duckdb.DuckDBPyConnection, hours: Sequence[int]) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE wanted_hours AS SELECT unnest(?::BIGINT[]) AS hour", [list(hours)]
+    )
+
+
 def _write(
     connection: duckdb.DuckDBPyConnection,
     path: Path,
     built: Sequence[tuple[Family, str, list[int]]],
     before: dict[str, str],
-    summed: list[int],
 ) -> None:
+    changed: set[int] = set()
     connection.execute(f"ATTACH {text(str(path))} AS sums")
     try:
         connection.execute("BEGIN")
@@ -114,20 +121,35 @@ def _write(
             table, new = f"sums.{quoted('sums_' + family.name)}", quoted("new_" + family.name)
             if before.get(family.name) == sql_hash:
                 if hours:
+                    changed |= _changed(connection, table, new, hours)
                     connection.execute(
                         f"DELETE FROM {table} WHERE hour IN (SELECT unnest(?::BIGINT[]))", [hours]
                     )
                     connection.execute(f"INSERT INTO {table} SELECT * FROM temp.{new}")
             else:
+                changed |= set(hours)
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
                 connection.execute(f"CREATE TABLE {table} AS SELECT * FROM temp.{new}")
                 connection.execute("DELETE FROM sums.families WHERE name = ?", [family.name])
                 connection.execute("INSERT INTO sums.families VALUES (?, ?)", [family.name, sql_hash])
-        if summed:
-            connection.execute("INSERT INTO sums.pending_hours SELECT unnest(?::BIGINT[])", [summed])
+        connection.execute("INSERT INTO sums.pending_hours SELECT unnest(?::BIGINT[])", [sorted(changed)])
         connection.execute("COMMIT")
     finally:
         connection.execute("DETACH sums")
+
+
+def _changed(
+    connection: duckdb.DuckDBPyConnection, table: str, new: str, hours: Sequence[int]
+) -> set[int]:
+    """Hours whose sums are not what they were: only their readings are computed again."""
+    known = f"FROM {table} AS t WHERE hour BETWEEN {min(hours)} AND {max(hours)}"
+    digest = "SELECT hour, COUNT(*) AS n, SUM(CAST(hash(t) AS HUGEINT)) AS digest"
+    found = connection.execute(
+        f"SELECT hour FROM ({digest} FROM temp.{new} AS t GROUP BY hour) AS came "
+        f"FULL JOIN ({digest} {known} GROUP BY hour) AS went USING (hour) "
+        "WHERE came.n IS DISTINCT FROM went.n OR came.digest IS DISTINCT FROM went.digest"
+    ).fetchall()
+    return {hour for (hour,) in found} & set(hours)
 
 
 def _clear(connection: duckdb.DuckDBPyConnection, dirty: list[int]) -> None:
