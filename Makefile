@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/monitor demo
 
 demo-open-bandit: $(READY)
-	$(BIN)/python -m sample_logs.open_bandit
+	$(BIN)/python -m sample_logs.open_bandit_demo
 
 test: lint types unit
 

@@ -30,6 +30,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "propensities are missing",
         "a logged propensity with every decision, and the candidate's beside it",
     ),
+    "missing_cost": (
+        "the cost of the constraint is unknown on more than 1 % of the decisions",
+        "a logged cost with every decision, 0 where nothing was violated",
+    ),
     "immature_reward": ("the rewards are not mature yet", "time for the rewards to mature"),
     "non_finite": ("it is not a finite number", "readings that are finite numbers"),
     "baseline_missing": ("there is no frozen baseline", "a baseline period that has closed and matured"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gates.evaluate import RecordedFiring, Verdict
@@ -20,6 +22,7 @@ from gates.stages import next_stage
 if TYPE_CHECKING:
     from rich.text import Text
 
+FIRINGS_SHOWN = 5
 COLOURS = {
     Outcome.PASS: "green",
     Outcome.INCONCLUSIVE: "yellow",
@@ -62,7 +65,10 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
         grid.add_row(outcome, item, says)
     console.print()
     console.print(grid)
-    for firing in verdict.firings:
+    for line in _unconfirmed(verdict.firings):
+        console.print()
+        console.print(text(line))
+    for firing in [f for f in verdict.firings if f.confirmed][-FIRINGS_SHOWN:]:
         console.print()
         console.print(text(_fired(firing)), style="red" if firing.confirmed else "")
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -84,6 +90,19 @@ def next_step(verdict: Verdict) -> str:
         EXIT_ERROR: f"This could not be judged. Mend first: {items}.",
         EXIT_FIRING: "Do not promote: a rollback was called for in the evidence window, see the firings.",
     }[verdict.exit_code]
+
+
+def _unconfirmed(firings: Sequence[RecordedFiring]) -> list[str]:
+    """One line for trips that no second window confirmed, and one where more fired than is shown."""
+    single = Counter(f"{f.trigger} {f.key}".strip() for f in firings if not f.confirmed)
+    lines = []
+    if single:
+        counted = ", ".join(f"{name} in {n}" for name, n in single.most_common())
+        lines.append(f"Tripped in single windows, not confirmed, nothing to do: {counted}.")
+    more = sum(f.confirmed for f in firings) - FIRINGS_SHOWN
+    if more > 0:
+        lines.append(f"{more} earlier confirmed firings are not shown; `--format json` has them all.")
+    return lines
 
 
 def _needs(found: Finding) -> str:

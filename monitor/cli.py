@@ -255,7 +255,8 @@ def _account_lines(account: Any) -> list[str]:
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
-    lines += [f"not read: {f.file}: {f.error}" for f in account.files if f.error]
+    lines += [f"not read: {problem}" for problem in account.problems]
+    lines += [f"no file matches {pattern}" for pattern in account.unmatched]
     return lines
 
 

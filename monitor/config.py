@@ -360,6 +360,20 @@ class Config(Model):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _mapped_columns_are_declared(self) -> Config:
+        places = {"state_": (self.state.features, "state"), "cost_": (list(self.constraints), "constraints")}
+        for column in sorted({c for s in self.log.sources for c in s.columns}):
+            for prefix, (known, place) in places.items():
+                name = column.removeprefix(prefix)
+                if column.startswith(prefix) and name not in known:
+                    raise PydanticCustomError(
+                        "undeclared",
+                        "column '{column}' is mapped, and '{name}' is not declared under {place}{hint}",
+                        {"column": column, "name": name, "place": place, "hint": did_you_mean(name, known)},
+                    )
+        return self
+
     @property
     def hard(self) -> list[str]:
         return [k for k, c in self.constraints.items() if c.hard]

@@ -7,7 +7,7 @@ judge closed windows in order, act, judge the stage. gate: read sums and journal
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
 from monitor.log import schema
 from monitor.log.ingest import Account, ingest
+from monitor.metrics.estimate import Estimate
 from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
@@ -205,19 +206,31 @@ def opened_if_there(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
 
 
-def _verdict(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
+def evidence_values(
+    loaded: Loaded, *, stage: str, as_of: datetime, metrics: Sequence[str]
+) -> dict[str, Estimate]:
+    """Metrics over the evidence that the gate of a stage judges."""
+    stage = stages.stage_named(stage)
+    with _journal(store_of(loaded)) as journal, _evidence(journal, loaded, stage, as_of) as evidence:
+        return {metric: evidence.estimate(metric) for metric in metrics}
+
+
+@contextmanager
+def _evidence(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Iterator[StoreEvidence]:
     store, config = store_of(loaded), loaded.config
-    _refuse_changed_baseline(journal, config)
-    checklist = load_checklist(stage, _checklists(loaded))
     frozen = current_baseline(journal, store)
     entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
     since = entered.since if entered and entered.stage == stage else None
     with opened_if_there(store.sums) as connection:
         scope = scope_of(connection, config, stage, since, as_of)
-        evidence = StoreEvidence(
-            connection, journal, loaded, frozen, scope, as_of, judged_to(journal)
-        )
-        return judge(checklist, evidence, _firings(journal, evidence, config, as_of))
+        yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
+
+
+def _verdict(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
+    _refuse_changed_baseline(journal, loaded.config)
+    checklist = load_checklist(stage, _checklists(loaded))
+    with _evidence(journal, loaded, stage, as_of) as evidence:
+        return judge(checklist, evidence, _firings(journal, evidence, loaded.config, as_of))
 
 
 def _firings(

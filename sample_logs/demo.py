@@ -74,7 +74,8 @@ def play(log: SampleLog, folder: Path) -> Shown:
     shown = Shown(log.name)
     growing = Growing(log, folder / log.name)
     loaded = configuration.load(folder / log.name / "monitor.yaml")
-    quiet = loaded.config.model_copy(update={"alerts": loaded.config.alerts.model_copy(update={"channels": []})})
+    nobody = loaded.config.alerts.model_copy(update={"channels": []})
+    quiet = loaded.config.model_copy(update={"alerts": nobody})
     loaded = loaded.model_copy(update={"config": quiet})
     firings = []
     for as_of in passes(log):
@@ -222,7 +223,7 @@ def _wrong(
     start = first["window_start"]
     from monitor.chain import instant
 
-    began = instant(start)
+    began = instant(str(start))
     within = CREEP_WITHIN if log.threshold_hour else WITHIN
     limit = (log.threshold_hour or log.planted) + within * HOUR
     if first["trigger"] != log.trigger:

@@ -23,8 +23,8 @@ from monitor.config import Config
 from monitor.metrics.constraint import variance_inflation
 from monitor.metrics.divergence import block_maxima
 from monitor.metrics.sums import Sums
-from monitor.store import quoted
-from monitor.sums.family import Frozen, text
+from monitor.store import literal, quoted
+from monitor.sums.family import Frozen
 from monitor.sums.state import bin_of
 
 MIN_ROWS = 1000
@@ -128,7 +128,7 @@ def _within(config: Config) -> str:
     period = config.baseline
     assert period is not None
     start, end = (int(t.timestamp() // 3600) for t in (period.start, period.end))
-    return f"policy_id = {text(period.policy)} AND hour >= {start} AND hour < {end}"
+    return f"policy_id = {literal(period.policy)} AND hour >= {start} AND hour < {end}"
 
 
 def _numeric(

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 
 from monitor.config import Config
-from monitor.store import Store, opened, quoted
+from monitor.store import Store, literal, opened, quoted
 from monitor.sums import FAMILIES
-from monitor.sums.family import Family, Frozen, text
+from monitor.sums.family import Family, Frozen
 
 Progress = Callable[[str, int, int], None]
 BOOKKEEPING = """
@@ -114,7 +114,7 @@ def _write(
     before: dict[str, str],
 ) -> None:
     changed: set[int] = set()
-    connection.execute(f"ATTACH {text(str(path))} AS sums")
+    connection.execute(f"ATTACH {literal(str(path))} AS sums")
     try:
         connection.execute("BEGIN")
         for family, sql_hash, hours in built:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from monitor.config import Config
-from monitor.store import quoted
-from monitor.sums.family import Family, Frozen, number, text
+from monitor.store import literal, quoted
+from monitor.sums.family import Family, Frozen, number
 
 ENVELOPE = "envelope:"
 
@@ -22,7 +22,7 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
 
 def _one(constraint: str, cost: str) -> str:
     return f"""
-        SELECT policy_id, '' AS candidate_id, hour, unit_hash % 64 AS bucket, {text(constraint)} AS key,
+        SELECT policy_id, '' AS candidate_id, hour, unit_hash % 64 AS bucket, {literal(constraint)} AS key,
             COUNT(cost) AS n,
             COUNT(*) - COUNT(cost) AS n_null,
             SUM(CASE WHEN cost > 0e0 THEN 1 ELSE 0 END) AS x,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.config import Config
+from monitor.store import literal
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,9 @@ def number(value: float) -> str:
     return text if "e" in text or "inf" in text or "nan" in text else text + "e0"
 
 
-def text(value: str) -> str:
-    """A text literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def texts(values: list[str]) -> str:
     """A list of text literals for IN (…); an empty list matches nothing."""
-    return ", ".join(text(v) for v in values) or "NULL"
+    return ", ".join(literal(v) for v in values) or "NULL"
 
 
 def reward(config: Config) -> str:

@@ -8,7 +8,8 @@ segment. It is not known where the baseline has too few decisions of the segment
 from __future__ import annotations
 
 from monitor.config import Config
-from monitor.sums.family import Family, Frozen, text, texts
+from monitor.store import literal
+from monitor.sums.family import Family, Frozen, texts
 
 
 def _select(config: Config, baseline: Frozen | None) -> str:
@@ -37,7 +38,7 @@ def _usual(baseline: Frozen | None) -> tuple[str, str]:
         return "1 = 0", "1 = 0"
     known = f"(candidate_action IS NOT NULL AND segment IN ({texts(list(baseline.usual))}))"
     usual = " OR ".join(
-        f"(segment = {text(segment)} AND candidate_action IN ({texts(actions)}))"
+        f"(segment = {literal(segment)} AND candidate_action IN ({texts(actions)}))"
         for segment, actions in baseline.usual.items()
     )
     return known, usual

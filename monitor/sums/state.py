@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.config import Config
-from monitor.store import quoted
-from monitor.sums.family import Family, Frozen, number, text, texts
+from monitor.store import literal, quoted
+from monitor.sums.family import Family, Frozen, number, texts
 
 
 def bin_of(column: str, bins: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def bin_of(column: str, bins: Mapping[str, Any]) -> str:
         edges = bins["edges"]
         return f"CASE WHEN {column} IS NULL THEN {len(edges) + 1} ELSE {_tree(column, edges, 0)} END"
     names = bins["categories"]
-    named = " ".join(f"WHEN {column} = {text(name)} THEN {place}" for place, name in enumerate(names))
+    named = " ".join(f"WHEN {column} = {literal(name)} THEN {place}" for place, name in enumerate(names))
     other = f"WHEN {column} IN ({texts(bins['seen'])}) THEN {len(names)}"
     return f"CASE WHEN {column} IS NULL THEN {len(names) + 2} {named} {other} ELSE {len(names) + 1} END"
 
@@ -44,8 +44,8 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
 
 def _one(feature: str, bins: Mapping[str, Any], baseline_hash: str) -> str:
     return f"""
-        SELECT policy_id, '' AS candidate_id, hour, -1 AS bucket, {text(feature)} AS key,
-            {bin_of(quoted("state_" + feature), bins)} AS bin, {text(baseline_hash)} AS baseline,
+        SELECT policy_id, '' AS candidate_id, hour, -1 AS bucket, {literal(feature)} AS key,
+            {bin_of(quoted("state_" + feature), bins)} AS bin, {literal(baseline_hash)} AS baseline,
             COUNT(*) AS n
         FROM decisions
         GROUP BY 1, 2, 3, 4, 5, 6, 7"""

@@ -78,7 +78,8 @@ def test_samples_merge_exactly_by_keeping_the_smallest_hashes(loaded) -> None:
             connection.register("rows", rows_of(seed, 6000))
             connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
         connection.execute("UPDATE decisions SET hour = 490000, policy_id = 'old'")
-        return sorted(zip(*summed(connection, loaded, "sample")[["row_hash", "reward"]].to_numpy().T, strict=True))
+        found = summed(connection, loaded, "sample")
+        return sorted(zip(found["row_hash"], found["reward"], strict=True))
 
     merged = sorted(sample([1]) + sample([2]))[:SIZE]
     assert merged == sample([1, 2])

@@ -2,7 +2,6 @@
 
 import math
 
-import duckdb
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
@@ -123,7 +122,8 @@ def test_violation_rates_and_envelope_equal_naive_numpy(sheet, rows) -> None:
 def test_disagreements_equal_naive_numpy(sheet, rows) -> None:
     pair = rows[(rows.candidate_id == "new")]
     known = pair[pair.action.notna() & pair.candidate_action.notna()]
-    assert value(sheet, "disagreement") == pytest.approx((known.action != known.candidate_action).mean(), abs=1e-9)
+    differ = (known.action != known.candidate_action).mean()
+    assert value(sheet, "disagreement") == pytest.approx(differ, abs=1e-9)
     usual = {"north": {"a", "b"}, "south": {"b"}}
     said = pair[pair.candidate_action.notna()]
     large = [a not in usual[s] for a, s in zip(said.candidate_action, said.segment, strict=True)]
@@ -145,7 +145,8 @@ def test_a_window_without_a_row_is_never_judgeable(loaded) -> None:
 
 def _counts(frame) -> dict[str, dict[str, list[int]]]:
     """Counts by hour and bin, binned naively."""
-    load = [len(EDGES) + 1 if math.isnan(x) else int(np.searchsorted(EDGES, x, side="right")) for x in frame.state_load]
+    place = lambda x: len(EDGES) + 1 if math.isnan(x) else int(np.searchsorted(EDGES, x, side="right"))  # noqa: E731
+    load = [place(x) for x in frame.state_load]
     names = {"low": 0, "mid": 1, "high": 2}
     season = [4 if x is None or x != x else names.get(x, 3) for x in frame.state_season]
     counts = {}
