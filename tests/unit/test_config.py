@@ -68,7 +68,7 @@ def test_values_of_later_versions_are_refused_as_not_available_yet(tmp_path, bef
         ("range: [0, 2]", "range: [2, 0]", "lowest < highest"),
         ("numeric: [load]", "numeric: [Load]", "must be a name of small letters"),
         ("categorical: [season]", "categorical: [load]", "declared once"),
-        ("from: 2026-01-01, to: 2026-01-04", "from: 2026-02-04, to: 2026-01-01", "must be before"),
+        ("format: jsonl", "format: jsonl, columns: {policy_id: p, state_wind: w}", "not declared"),
         ("format: jsonl", "format: jsonl, columns: {policy_id: p, cost_noise: w}", "under constraints"),
         ("unit: {column: unit_id}", "unit: {colum: x}", "did you mean 'column'?"),
         ("from: 2026-01-01, to: 2026-01-04", "from: 2026-01-04, to: 2026-01-01", "must be before `to`"),
