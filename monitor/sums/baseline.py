@@ -44,7 +44,7 @@ class Baseline:
     @cached_property
     def frozen(self) -> Frozen:
         """What the SQL of the families needs."""
-        return Frozen(self.hash, self.body["features"], self.body["usual"])
+        return Frozen(self.hash, self.body["features"], self.body["usual"], self.body["action_sd"])
 
     @property
     def features(self) -> list[str]:
@@ -112,6 +112,7 @@ def freeze(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) 
         "features": features,
         "phi": {k: _phi(connection, config, k, window) for k in config.soft},
         "usual": _usual(connection, config),
+        "action_sd": _action_sd(connection, config),
         "actions": _column(connection, config, "COUNT(DISTINCT action)"),
         "n_actions": _column(connection, config, "MAX(n_actions)"),
         "longest_gap_hours": _longest_gap(connection, config),
@@ -219,6 +220,19 @@ def _usual(connection: duckdb.DuckDBPyConnection, config: Config) -> dict[str, l
     for segment, action in found:
         usual.setdefault(segment, []).append(action)
     return usual
+
+
+def _action_sd(connection: duckdb.DuckDBPyConnection, config: Config) -> dict[str, float]:
+    """sd of each dimension of a continuous action; a dimension that never moved has none."""
+    found = {}
+    for dimension in config.action_dims:
+        column = quoted(f"action_{dimension}")
+        rows = connection.execute(
+            f"SELECT stddev_samp({column}) FROM decisions WHERE {_within(config)}"
+        ).fetchall()
+        if rows[0][0]:
+            found[dimension] = float(rows[0][0])
+    return found
 
 
 def _column(connection: duckdb.DuckDBPyConnection, config: Config, expression: str) -> int | None:

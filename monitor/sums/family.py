@@ -15,13 +15,14 @@ class Frozen:
     """What the SQL may know of the frozen baseline: its hash, and per feature how to bin it.
 
     `bins[feature]` is {"edges": [...]} or {"categories": [...], "seen": [...]}; `usual` maps a
-    segment to the actions that the baseline's policy takes in it; `segments` are those with enough
-    rows to say so.
+    segment (with enough rows to say so) to the actions that the baseline's policy takes in it;
+    `action_sd` is the sd of each dimension of a continuous action.
     """
 
     hash: str
     bins: Mapping[str, Mapping[str, Any]]
     usual: Mapping[str, list[str]] = field(default_factory=dict)
+    action_sd: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,34 @@
 """Sums that set the executed action beside the recommendation of a candidate.
 
-A recommendation is a large disagreement when the policy in control practically never takes that
-action in such a state: less than a tenth of an even share of the baseline's decisions in the same
-segment. It is not known where the baseline has too few decisions of the segment.
+Two actions differ when they are not the same; continuous ones when some dimension lies farther apart
+than 1 sd of it in the baseline. A recommendation is a large disagreement when the policy in control
+practically never takes that action in such a state: less than a tenth of an even share of the
+baseline's decisions in the same segment, for continuous actions farther than 3 sd in some dimension.
+It is not known where the baseline has too few decisions of the segment, or no sd.
 """
 
 from __future__ import annotations
 
 from monitor.config import Config
-from monitor.store import literal
-from monitor.sums.family import Family, Frozen, texts
+from monitor.store import literal, quoted
+from monitor.sums.family import Family, Frozen, number, texts
+
+DIFFERENT_SD = 1
+LARGE_SD = 3
 
 
 def _select(config: Config, baseline: Frozen | None) -> str:
+    paired, differ = "(action IS NOT NULL AND candidate_action IS NOT NULL)", "action <> candidate_action"
     known, usual = _usual(baseline)
+    large = f"NOT ({usual})"
+    if config.action_dims:
+        paired, differ = _either(paired, differ, *_apart(config, baseline, DIFFERENT_SD))
+        known, large = _either(known, large, *_apart(config, baseline, LARGE_SD))
     return f"""
         SELECT policy_id, candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
             COUNT(*) AS n_rec,
-            SUM(CASE WHEN action IS NULL OR candidate_action IS NULL THEN 0 ELSE 1 END) AS n_pair,
-            SUM(CASE WHEN action <> candidate_action THEN 1 ELSE 0 END) AS n_diff,
+            SUM(CASE WHEN {paired} THEN 1 ELSE 0 END) AS n_pair,
+            SUM(CASE WHEN {paired} AND {differ} THEN 1 ELSE 0 END) AS n_diff,
             COUNT(propensity) AS n_p,
             COALESCE(SUM(1e0 - propensity), 0e0) AS s1,
             COUNT(cross_agreement) AS n_dist,
@@ -27,7 +37,7 @@ def _select(config: Config, baseline: Frozen | None) -> str:
                 AS d0,
             COALESCE(SUM(total_variation), 0e0) AS tv,
             SUM(CASE WHEN {known} THEN 1 ELSE 0 END) AS n_known,
-            SUM(CASE WHEN {known} AND NOT ({usual}) THEN 1 ELSE 0 END) AS n_large
+            SUM(CASE WHEN {known} AND {large} THEN 1 ELSE 0 END) AS n_large
         FROM decisions
         WHERE candidate_id <> ''
         GROUP BY 1, 2, 3, 4, 5"""
@@ -42,6 +52,22 @@ def _usual(baseline: Frozen | None) -> tuple[str, str]:
         for segment, actions in baseline.usual.items()
     )
     return known, usual
+
+
+def _either(named: str, holds: str, continuous: str, apart: str) -> tuple[str, str]:
+    """Actions by name where they have one, else by their dimensions."""
+    return f"({named} OR {continuous})", f"(CASE WHEN {named} THEN {holds} ELSE {apart} END)"
+
+
+def _apart(config: Config, baseline: Frozen | None, sds: float) -> tuple[str, str]:
+    """SQL for (both actions are known, some dimension is farther apart than `sds` baseline sd)."""
+    pairs = [(d, quoted(f"action_{d}"), quoted(f"candidate_action_{d}")) for d in config.action_dims]
+    sd = baseline.action_sd if baseline else {}
+    if any(d not in sd for d, _, _ in pairs):
+        return "1 = 0", "1 = 0"
+    known = " AND ".join(f"{ours} IS NOT NULL AND {theirs} IS NOT NULL" for _, ours, theirs in pairs)
+    apart = " OR ".join(f"ABS({ours} - {theirs}) > {number(sds * sd[d])}" for d, ours, theirs in pairs)
+    return f"({known})", f"({apart})"
 
 
 FAMILY = Family(

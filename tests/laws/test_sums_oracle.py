@@ -1,6 +1,7 @@
 """Sums and metrics together equal naive numpy over the raw rows, to 1e-9."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def sheet(decisions, loaded) -> Sheet:
             name: {**FROZEN.bins[name], "counts": counts[name], "block_maxima": {}, "n_blocks": 0}
             for name in FROZEN.bins
         },
-        "usual": FROZEN.usual, "rows": 6000, "n_actions": 3, "actions": 3, "phi": {},
+        "usual": FROZEN.usual, "action_sd": {}, "rows": 6000, "n_actions": 3, "actions": 3, "phi": {},
     }
     return Sheet(
         lambda family: read(connection, family, START, END, END - START),
@@ -131,6 +132,25 @@ def test_disagreements_equal_naive_numpy(sheet, rows) -> None:
     logged = pair[pair.cross_agreement.notna()]
     assert value(sheet, "self_disagreement") == pytest.approx((1 - logged.probs_agreement).mean(), abs=1e-9)
     assert value(sheet, "recommended_share") == pytest.approx(len(pair) / len(rows), abs=1e-9)
+
+
+def test_continuous_actions_differ_beyond_one_sd_and_far_beyond_three(decisions, loaded) -> None:
+    connection = decisions(5, 6000)
+    connection.execute(
+        "UPDATE decisions SET action = NULL, candidate_action = NULL, "
+        "candidate_action_speed = action_speed + (row_hash % 100) / 1e2"
+    )
+    frozen = replace(FROZEN, action_sd={"speed": 0.2})
+    select = FAMILIES["pair"].select(loaded.config, frozen)
+    connection.execute(f'CREATE TABLE "sums_pair" AS {restricted(select, "TRUE")}')
+    sheet = Sheet(lambda f: read(connection, f, START, END, END - START), loaded.config, None)
+    rows = connection.execute(
+        "SELECT action_speed, candidate_action_speed FROM decisions "
+        "WHERE policy_id = 'old' AND candidate_id = 'new' AND action_speed IS NOT NULL"
+    ).fetchall()
+    apart = np.abs(np.subtract(*np.array(rows).T))
+    assert value(sheet, "disagreement") == pytest.approx((apart > 0.2).mean(), abs=1e-9)
+    assert value(sheet, "large_disagreement") == pytest.approx((apart > 0.2 * 3).mean(), abs=1e-9)
 
 
 def test_a_window_without_a_row_is_never_judgeable(loaded) -> None:
