@@ -51,6 +51,12 @@ def main() -> None:
     except (StoreError, JournalError) as error:
         _say(str(error))
         sys.exit(EXIT_ERROR)
+    except Exception as error:
+        if os.environ.get("MONITOR_DEBUG"):
+            raise
+        first = (str(error).splitlines() or [""])[0]
+        _say(f"this should not have happened: {type(error).__name__}: {first}; MONITOR_DEBUG=1 shows where")
+        sys.exit(EXIT_ERROR)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from monitor.triggers import TRIGGERS, Trigger
 from monitor.triggers.firing import Firing, confirmed
 
 RECENT = 48
+LETTER_WINDOWS = 30
 HISTORY = {"24h": timedelta(days=11), "7d": timedelta(days=43)}
 
 
@@ -51,7 +52,8 @@ def judge_windows(
     if first >= last:
         return
     span = window_hours(config)
-    book = Book(connection, first - int(HISTORY[config.season] / timedelta(hours=1)), last)
+    history = max(HISTORY[config.season], LETTER_WINDOWS * config.window)
+    book = Book(connection, first - int(history / timedelta(hours=1)), last)
     trips = Trips(events)
     for start in range(first, last, span):
         for name, row in TRIGGERS.items():

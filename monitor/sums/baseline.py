@@ -23,7 +23,7 @@ from monitor.config import Config
 from monitor.metrics.constraint import variance_inflation
 from monitor.metrics.divergence import block_maxima
 from monitor.metrics.sums import Sums
-from monitor.store import literal, quoted
+from monitor.store import StoreError, literal, quoted
 from monitor.sums.family import Frozen
 from monitor.sums.state import bin_of
 
@@ -83,10 +83,14 @@ def specification(config: Config) -> dict[str, Any] | None:
 
 
 def load(folder: Path, baseline_hash: str) -> Baseline:
-    """Read a frozen baseline. Raises ValueError when its content is not what its hash says."""
-    body = json.loads((folder / f"{baseline_hash}.json").read_text("utf-8"))
+    """Read a frozen baseline. Raises StoreError when it is gone or not what its hash says."""
+    name = f"baselines/{baseline_hash}.json"
+    try:
+        body = json.loads((folder / f"{baseline_hash}.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{name} cannot be read ({error}); put it back or freeze the baseline again") from None
     if _hash(body) != baseline_hash:
-        raise ValueError(f"baseline {baseline_hash} was changed after it was frozen; freeze it again")
+        raise StoreError(f"{name} was changed after it was frozen; put it back or freeze the baseline again")
     return Baseline(baseline_hash, body)
 
 
