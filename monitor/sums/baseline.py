@@ -88,7 +88,8 @@ def load(folder: Path, baseline_hash: str) -> Baseline:
     try:
         body = json.loads((folder / f"{baseline_hash}.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise StoreError(f"{name} cannot be read ({error}); put it back or freeze the baseline again") from None
+        sentence = f"{name} cannot be read ({error}); put it back or freeze the baseline again"
+        raise StoreError(sentence) from None
     if _hash(body) != baseline_hash:
         raise StoreError(f"{name} was changed after it was frozen; put it back or freeze the baseline again")
     return Baseline(baseline_hash, body)
