@@ -35,10 +35,12 @@ Did = Literal["watched", "rolled_back", "observed", "alerted", "escalated", "his
 
 @dataclass(frozen=True)
 class Acting:
-    """The terms on which one run acts: `now` is when it acts, `armed_at` since when it may."""
+    """The terms on which one run acts: `now` is when it acts, `level` what it may do (observe, alert or
+    rollback), `armed_at` since when it may."""
 
     loaded: Loaded
     now: datetime
+    level: str
     armed_at: datetime
     stage: str
 
@@ -51,12 +53,21 @@ class Acting:
         return self.loaded.config.policies.safe
 
 
-def armed_at(journal: Journal, level: str, now: datetime) -> datetime:
-    """Since when acting is at this level; the first run at a level arms it from now on."""
+def effective_level(events: Sequence[Event], configured: str) -> str:
+    """What may be done, from the `arm` events in their order and `acting` of monitor.yaml: whichever
+    spoke last. A person's `monitor arm` counts until `acting` in monitor.yaml says something other
+    than it said then; each event keeps what that was as `configured`."""
+    return str(events[-1].body["level"]) if events and _heard(events[-1]) == configured else configured
+
+
+def armed_at(journal: Journal, configured: str, now: datetime) -> datetime:
+    """Since when acting is at its effective level. A run that finds monitor.yaml changed, or nothing
+    said yet, writes that down: the level holds from now on."""
     events = journal.events("arm")
-    if events and events[-1].body.get("level") == level:
+    if events and _heard(events[-1]) == configured:
         return events[-1].at
-    journal.append("arm", level, {"level": level, "by": "monitor.yaml"}, at=now)
+    body = {"level": configured, "by": "monitor.yaml", "configured": configured}
+    journal.append("arm", configured, body, at=now)
     return now
 
 
@@ -182,6 +193,11 @@ def watch(
             )
 
 
+def _heard(event: Event) -> str:
+    """What monitor.yaml said when this `arm` event was written."""
+    return str(event.body.get("configured", event.body["level"]))
+
+
 _TOLD: Mapping[str, messages.Action] = {
     "observed": "observe", "alerted": "alert", "escalated": "escalate", "watched": "watch",
 }
@@ -197,8 +213,8 @@ def _called_for(found: Judged, acting: Acting) -> tuple[str, Did]:
     if not found.confirmed:
         return action, "watched"
     if action == "escalate":
-        return action, "observed" if config.acting == "observe" else "escalated"
-    return action, {"rollback": "rolled_back", "alert": "alerted", "observe": "observed"}[config.acting]  # type: ignore[return-value]
+        return action, "observed" if acting.level == "observe" else "escalated"
+    return action, {"rollback": "rolled_back", "alert": "alerted", "observe": "observed"}[acting.level]  # type: ignore[return-value]
 
 
 def _incident(known: Sequence[Event], firing: Firing) -> Incident | None:

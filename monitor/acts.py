@@ -1,18 +1,22 @@
-"""What people say, written into the journal: acknowledgements and sign-offs."""
+"""What people say, written into the journal: acknowledgements, sign-offs, stages, what may be done."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from gates.checklist import load as load_checklist
-from gates.stages import STAGES
+from gates.stages import STAGES, stage_named
+from monitor.acting import effective_level
 from monitor.config import UNITS, ConfigError, Loaded, did_you_mean
 from monitor.incidents import acknowledging, incidents
 from monitor.jobs import store_of
 from monitor.journal import Journal
+
+LEVELS = ("observe", "alert", "rollback")
 
 
 def acknowledge(
@@ -69,6 +73,51 @@ def attest(
     finally:
         journal.close()
     return f"{item} of {policy} signed by {by}: {body['verdict']}, until {until:%Y-%m-%d}"
+
+
+def adopt(
+    loaded: Loaded, *, stage: str, since: str, by: str, reason: str, at: datetime
+) -> str:
+    """Enter the candidate in a stage it was in already. Raises ConfigError for a stage or a date that
+    cannot be."""
+    try:
+        stage = stage_named(stage)
+        begun = datetime.fromisoformat(since)
+    except ValueError as error:
+        said = str(error) if "stage" in str(error) else f"'{since}' is not a date; write it as 2026-01-31"
+        raise ConfigError([f"--stage or --since: {said}"]) from None
+    begun = begun.replace(tzinfo=UTC) if begun.tzinfo is None else begun.astimezone(UTC)
+    if begun > at:
+        raise ConfigError([f"--since {since} is in the future; a policy is adopted where it was already"])
+    policy = loaded.config.policies.candidate
+    body = {"stage": stage, "since": begun, "by": by, "reason": reason}
+    _append(loaded, "adopt", policy, body, at)
+    return f"{policy} is in {stage} since {begun:%Y-%m-%d %H:%M} UTC, by {by}"
+
+
+def arm(loaded: Loaded, level: str, *, by: str, reason: str, at: datetime) -> str:
+    """Say what may be done from now on: observe, alert or rollback. Raises ConfigError for another level
+    and for the one that holds already."""
+    if level not in LEVELS:
+        hint = did_you_mean(level, LEVELS)
+        raise ConfigError([f"level '{level}' is not known{hint}; it is {', '.join(LEVELS)}"])
+    configured = loaded.config.acting
+    store = store_of(loaded)
+    store.create()
+    with Journal(store.journal) as journal:
+        before = effective_level(journal.events("arm"), configured)
+    if before == level:
+        raise ConfigError([f"acting is {level} already; nothing was changed"])
+    body = {"level": level, "by": by, "reason": reason, "configured": configured}
+    _append(loaded, "arm", level, body, at)
+    return f"acting: {level} from {at:%Y-%m-%d %H:%M} UTC on, by {by} (it was {before})"
+
+
+def _append(loaded: Loaded, kind: str, subject: str, body: dict[str, Any], at: datetime) -> None:
+    store = store_of(loaded)
+    store.create()
+    with Journal(store.journal) as journal:
+        journal.append(kind, subject, body, at=at)
 
 
 def _digest(evidence: str) -> str:

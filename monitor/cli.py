@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gates.outcome import EXIT_ERROR, EXIT_USAGE
+from gates.outcome import EXIT_ERROR, EXIT_HOLD, EXIT_USAGE
 from monitor import __version__
 
 app = typer.Typer(
@@ -57,6 +57,36 @@ def main() -> None:
         first = (str(error).splitlines() or [""])[0]
         _say(f"this should not have happened: {type(error).__name__}: {first}; MONITOR_DEBUG=1 shows where")
         sys.exit(EXIT_ERROR)
+
+
+@app.command()
+def init(
+    logs: Annotated[list[Path], typer.Argument(help="Log files, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The configuration to write.")] = DEFAULT,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="Own checklists: low_stakes, standard or high_stakes.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+) -> None:
+    """Look at log files, write a commented monitor.yaml, and tell what can be judged with them."""
+    from monitor.first_hour.init import init as begin
+
+    begun = begin(logs, output, profile=profile, force=force)
+    for line in begun.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if begun.complete else EXIT_HOLD)
+
+
+@app.command()
+def doctor(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
+    """What is missing, what cannot fire and why, and what to do. Exit 3 when something blocks."""
+    from monitor import config as configuration
+    from monitor.first_hour.doctor import examine, lines
+
+    findings = examine(configuration.load(config), _as_of(as_of))
+    for line in lines(findings):
+        typer.echo(line)
+    raise typer.Exit(EXIT_HOLD if any(f.blocks for f in findings) else 0)
 
 
 @app.command()
@@ -222,6 +252,56 @@ def demo(
 ) -> None:
     """Make the sample logs, run the monitor over them as if live, and show what each gate says."""
     from sample_logs.demo import show
+@app.command()
+def adopt(
+    stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
+    since: Annotated[str, typer.Option("--since", help="When it entered, such as 2026-01-31.")],
+    by: By,
+    reason: Reason,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Enter the candidate in a stage it was in before the monitor came."""
+    from monitor import acts
+    from monitor import config as configuration
+
+    loaded = configuration.load(config)
+    typer.echo(acts.adopt(loaded, stage=stage, since=since, by=by, reason=reason, at=_now()))
+
+
+@app.command()
+def arm(
+    level: Annotated[str, typer.Argument(help="observe, alert or rollback.")],
+    by: By,
+    reason: Reason,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Say what the monitor may do from now on, until `acting` in monitor.yaml is changed."""
+    from monitor import acts
+    from monitor import config as configuration
+
+    typer.echo(acts.arm(configuration.load(config), level, by=by, reason=reason, at=_now()))
+
+
+@baseline_app.command("show")
+def baseline_show(config: ConfigPath = DEFAULT) -> None:
+    """The frozen baseline: period, rows, hash, bins of every feature."""
+    from monitor import config as configuration
+    from monitor.first_hour.frozen import show
+
+    for line in show(configuration.load(config)):
+        typer.echo(line)
+
+
+@baseline_app.command("diff")
+def baseline_diff(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
+    """How far the newest 7 days have left the frozen baseline, with the bins that moved."""
+    from monitor import config as configuration
+    from monitor.first_hour.frozen import diff
+
+    for line in diff(configuration.load(config), _as_of(as_of)):
+        typer.echo(line)
+
+
 
     raise typer.Exit(show(only or [], keep, echo=typer.echo))
 

@@ -83,8 +83,9 @@ def run(
             schema.create(connection, config)
             report = RunReport(ingest(connection, loaded, as_of=as_of, now=now, progress=progress), dry=dry)
             since = acting.armed_at(journal, config.acting, now) if not dry else now
-            terms = acting.Acting(loaded, now, since, _stage(journal, store, config, as_of))
-            found, rows = judge_breaches(connection, as_of)
+            level = acting.effective_level(journal.events("arm"), config.acting)
+            terms = acting.Acting(loaded, now, level, since, _stage(journal, store, config, as_of))
+            found, rows = judge_breaches(connection, config, as_of)
             if not dry:
                 look = capture.row_state(connection, _about(loaded, None, numbers))
                 report.firings += acting.record(journal, found, terms, look, identity=_row_identity)

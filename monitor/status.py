@@ -7,6 +7,7 @@ from datetime import datetime
 
 from alerts.rollback import RollbackError, build
 from gates.stages import SHORT, standing
+from monitor.acting import effective_level
 from monitor.config import Loaded
 from monitor.incidents import unresolved
 from monitor.jobs import judged_to, store_of
@@ -23,7 +24,9 @@ def lines(loaded: Loaded, as_of: datetime) -> Iterator[str]:
     journal = Journal(store.journal)
     try:
         yield _in_control(loaded)
-        yield f"acting: {config.acting}"
+        level = effective_level(journal.events("arm"), config.acting)
+        armed = "" if level == config.acting else f" (armed; monitor.yaml says {config.acting})"
+        yield f"acting: {level}{armed}"
         runs = journal.events("run", until=as_of)
         last = judged_to(journal)
         if runs and last is not None:
