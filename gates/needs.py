@@ -45,6 +45,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "too many rows were rejected or had unusable fields",
         "a log whose rejected rows and unusable fields stay below `log.max_rejects`",
     ),
+    "not_validated": (
+        "a day of the evidence was not validated with Great Expectations",
+        "`monitor run`, which validates what was not, or `expectations: {off: REASON}`",
+    ),
     "not_built": (
         "this version cannot judge it yet",
         "a later version of monitor, or `role: off` with a `because`",

@@ -21,7 +21,8 @@ class Outcome(IntEnum):
 
 
 NO_DATA_REASONS = frozenset(
-    {"no_data", "missing_propensity", "missing_cost", "non_finite", "baseline_missing", "stale", "rejects"}
+    {"no_data", "missing_propensity", "missing_cost", "non_finite", "baseline_missing", "stale", "rejects",
+     "not_validated"}
 )
 EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_HOLD, EXIT_ERROR, EXIT_FIRING = 0, 1, 2, 3, 4, 5
 

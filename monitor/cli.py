@@ -339,6 +339,7 @@ def _account_lines(account: Any) -> list[str]:
     lines = [
         f"{account.rows_in} rows in = {account.loaded} loaded + {account.duplicates} duplicates + "
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
+    lines += [f"  {sentence}" for sentence in report.unmet[-10:]] + ([report.problem] if report.problem else [])
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
     lines += [f"not read: {problem}" for problem in account.problems]

@@ -31,6 +31,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+from monitor import suite
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 CANONICAL = (
     *("decision_id", "ts", "policy_id", "policy_version", "unit_id", "episode_id", "step", "terminal"),
@@ -46,7 +48,6 @@ NOT_YET = {
     "retention": "limits on how long raw decisions are kept",
     "pii": "hashing of personal columns",
     "experiment": "A/B comparison",
-    "expectations": "Great Expectations suites",
     "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
@@ -302,6 +303,26 @@ class Channel(Model):
     @field_validator("kind")
     @classmethod
     def _built(cls, value: str) -> str:
+class Expectations(Model):
+    """Absent: on. `off` is the reason why they are off, `suite` a file of further expectations."""
+
+    off: Annotated[str, Field(min_length=1)] | None = None
+    suite: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_needs_a_reason(cls, value: Any) -> Any:
+        if value in ("off", False):
+            raise PydanticCustomError("off", "needs a reason to be off: {{off: REASON}}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Expectations:
+        if (self.off is None) == (self.suite is None):
+            raise PydanticCustomError("expectations", "is {{off: REASON}} or {{suite: FILE}}")
+        return self
+
+
         if value not in ("console", "slack"):
             raise _not_yet(f"channel kind {value}")
         return value
@@ -347,6 +368,7 @@ class Config(Model):
         hours = value.total_seconds() / 3600
         if hours < 1 or hours != int(hours) or 24 % hours:
             raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
+    expectations: Expectations | None = None
         return value
 
     @model_validator(mode="after")
@@ -429,13 +451,24 @@ def load(path: Path) -> Loaded:
         unique = sorted(set(errors))
         raise ConfigError([f"{path.name}:{line}: {text}" for line, text in unique])
     assert config is not None
-    return Loaded(config=config, folder=path.resolve().parent)
+    loaded = Loaded(config=config, folder=path.resolve().parent)
+    if config.expectations and config.expectations.suite:
+        try:
+            suite.read(loaded.path(config.expectations.suite), suite.columns(config))
+        except ValueError as error:
+            raise ConfigError(str(error).splitlines()) from None
+    return loaded
 
 
 def read_yaml(path: Path) -> Any:
     """A YAML file as ruamel's commented containers, which know their lines. Raises ConfigError."""
     try:
         text = path.read_text("utf-8")
+    @property
+    def expectations_off(self) -> str | None:
+        """The reason why no batch is validated, None where they are."""
+        return self.expectations.off if self.expectations else None
+
     except OSError as error:
         raise ConfigError([f"{path.name}: cannot be read: {error.strerror or error}"]) from None
     except UnicodeDecodeError as error:

@@ -29,6 +29,7 @@ from monitor.sums.read import merge
 
 DAY = 24
 SHADOW, OFFLINE = "shadow_mode", "offline_validation"
+BATCH_METRICS = ("expectations_met", "expectation_failed")
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class StoreEvidence:
             "max_rejects": config.log.max_rejects,
             "decisions_per_day": self._rows() / days,
             "reward_range": config.reward.range,
+            "expectations_off": config.expectations_off,
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
@@ -141,7 +143,9 @@ class StoreEvidence:
         ]
 
     def series(self, metric: str, key: str = "") -> Sequence[Reading]:
-        """The stored readings of the monitor windows in the evidence."""
+        """The stored readings of the monitor windows in the evidence; of batches, those that overlap it."""
+        if metric in BATCH_METRICS:
+            return [r for r in self._validated if r.metric == metric and r.key == key]
         candidate = self._scope.candidate if METRICS[metric].per == "pair" else ""
         return load(
             self._connection,
@@ -155,6 +159,8 @@ class StoreEvidence:
             return list(self._conditions)
         if metric == "fault_share":
             return sorted(k.removeprefix("faults:") for k in self._quality if k.startswith("faults:"))
+        if metric == "expectation_failed":
+            return sorted({r.key for r in self._validated if r.metric == metric})
         return self._sheet.keys(metric) if metric in METRICS else [""]
 
     def events(self, kind: str) -> Sequence[Event]:
@@ -172,6 +178,8 @@ class StoreEvidence:
             "leaked_decisions": lambda _: self._leaked(),
             "newest_decision_age_hours": lambda _: self._newest_age(),
             "disagreement_slope": lambda _: self._slope("disagreement"),
+            "expectations_met": lambda _: self._met(),
+            "expectation_failed": self._failed,
         }
 
     @cached_property
@@ -240,6 +248,35 @@ class StoreEvidence:
         rejected = sum(n for k, n in self._quality.items() if k.startswith("rejects:"))
         rows = self._quality.get("rows", 0.0) + rejected
         return exact(part / rows, rows, "share") if rows else missing("no_data", "share")
+
+    @cached_property
+    def _validated(self) -> list[Reading]:
+        """Readings of the batches that overlap the evidence."""
+        if not has_table(self._connection, "readings"):
+            return []
+        return load(
+            self._connection,
+            "metric IN (SELECT unnest(?::VARCHAR[])) AND window_end > ? AND window_start < ?",
+            [list(BATCH_METRICS), self._scope.start, self._scope.end],
+        )
+
+    def _met(self) -> Estimate:
+        """Share of met expectations, over every day with decisions: one without a validation spoils it."""
+        found = {hour_of(r.window_start) // DAY: r.estimate for r in self.series("expectations_met")}
+        hours = self._cells(self._own_family).hour
+        if not len(hours):
+            return missing("no_data", "share")
+        unknown = [int(d) for d in np.unique(hours // DAY) if not _was_validated(found.get(int(d)))]
+        judged = [e for e in found.values() if e.judgeable]
+        n = sum(e.n for e in judged)
+        if unknown:
+            return missing("not_validated", "share", n)
+        return exact(sum(e.value * e.n for e in judged) / n, n, "share") if n else missing("low_n", "share")
+
+    def _failed(self, key: str) -> Estimate:
+        """The value of the newest day that did not meet this expectation."""
+        days = self.series("expectation_failed", key)
+        return days[-1].estimate if days else missing("no_data")
 
     @cached_property
     def _conditions(self) -> dict[str, float]:
@@ -330,6 +367,11 @@ def _by_segment(connection: duckdb.DuckDBPyConnection, family: str, scope: Scope
         parameters + ([scope.candidate] if both else []),
     ).fetchall()
     return dict(found)
+
+
+def _was_validated(estimate: Estimate | None) -> bool:
+    """Whether a day was validated, be it that its rows were too few to judge."""
+    return estimate is not None and (estimate.judgeable or estimate.reason == "low_n")
 
 
 def _unit_hashes(path: Path) -> list[int]:

@@ -23,14 +23,14 @@ from gates import stages
 from gates.checklist import load as load_checklist
 from gates.evaluate import RecordedFiring, Verdict, judge, to_json
 from gates.outcome import Outcome
-from monitor import __version__, acting, capture, readings, rules
+from monitor import __version__, acting, capture, expectations, readings, rules
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.chain import instant
 from monitor.config import Config, ConfigError, Loaded
 from monitor.evidence import StoreEvidence, scope_of
 from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
-from monitor.log import schema
+from monitor.log import profile, schema
 from monitor.log.ingest import Account, ingest
 from monitor.metrics.estimate import Estimate
 from monitor.store import Store, has_table, one_at_a_time, opened
@@ -54,6 +54,8 @@ class RunReport:
     verdict: Verdict | None = None
     delivered: DeliveryReport | None = None
     baseline_frozen: bool = False
+    unmet: list[str] = field(default_factory=list)
+    problem: str | None = None
 
 
 def store_of(loaded: Loaded) -> Store:
@@ -93,9 +95,11 @@ def run(
                 mark_judged(connection, rows, now)
             frozen = _baseline(journal, connection, loaded, store, as_of, now)
             report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
+            report.problem = _profile(connection, config, as_of)
         build(store, config, frozen.frozen if frozen else None, progress)
         report.windows = readings.measure(store, config, frozen, as_of, progress)
         _judge(journal, store, loaded, frozen, numbers, terms, report, as_of)
+        _validate(loaded, store, frozen, report, as_of)
         if not dry:
             report.verdict = _stage_verdict(journal, loaded, terms, as_of)
             report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
@@ -128,6 +132,30 @@ def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: dateti
         _note_baseline(journal, config, frozen, reason, now)
         connection.execute("INSERT INTO dirty_hours SELECT DISTINCT hour FROM decisions")
         return frozen
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, config: Config, as_of: datetime) -> str | None:
+    """Profile the batches that this pass touched; a sentence where that failed, which stops nothing:
+    days without a validation are NO_DATA at the gate."""
+    if config.expectations_off:
+        return None
+    ends = profile.Ends(*(readings.closed_end(config, as_of, matured=m) for m in (False, True)))
+    try:
+        profile.update(connection, config, ends)
+    except duckdb.Error as error:
+        return f"the batches were not profiled: {str(error).splitlines()[0]}"
+    return None
+
+
+def _validate(
+    loaded: Loaded, store: Store, frozen: Baseline | None, report: RunReport, as_of: datetime
+) -> None:
+    """After everything that may act, because Great Expectations takes seconds to start."""
+    if loaded.config.expectations_off or report.problem:
+        return
+    closed = readings.closed_end(loaded.config, as_of, matured=False)
+    told = expectations.measure(loaded, store, frozen.hash if frozen else None, closed)
+    report.unmet, report.problem = told.unmet, told.problem
 
 
 def current_baseline(journal: Journal, store: Store) -> Baseline | None:

@@ -14,6 +14,7 @@ from monitor.metrics.estimate import Estimate, Reading
 from monitor.sheet import Sheet
 from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
+from monitor.sums.build import BOOKKEEPING
 from monitor.sums.read import read
 
 HOUR = timedelta(hours=1)
@@ -75,6 +76,24 @@ def measure(
                         rows += _readings(sheet, matured, start, span)
     _write(store, rows, todo, ends, pending)
     return len(set(todo[False]) | set(todo[True]))
+
+
+def replace_batches(
+    store: Store, metrics: Sequence[str], starts: Sequence[int], rows: Sequence[Reading]
+) -> None:
+    """Put `rows` in the place of every reading of these metrics whose window starts in `starts`."""
+    table = _table(rows)
+    with opened(store.sums) as connection:
+        connection.execute(BOOKKEEPING)
+        connection.register("new_readings", table)
+        connection.execute("BEGIN")
+        connection.execute(
+            "DELETE FROM readings WHERE window_start IN (SELECT unnest(?::BIGINT[])) "
+            "AND metric IN (SELECT unnest(?::VARCHAR[]))",
+            [list(starts), list(metrics)],
+        )
+        connection.execute("INSERT INTO readings SELECT * FROM new_readings")
+        connection.execute("COMMIT")
 
 
 def load(

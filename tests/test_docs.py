@@ -98,7 +98,7 @@ def test_the_defaults_of_the_documentation_are_those_of_the_model() -> None:
 def test_the_full_example_loads_and_uses_every_key_it_may(tmp_path: Path) -> None:
     (tmp_path / "monitor.yaml").write_text(_fenced(CONFIGURATION, "yaml")[0], "utf-8")
     configuration.load(tmp_path / "monitor.yaml")
-    alternatives = {"unit.block", "training.ids", "training.none"}
+    alternatives = {"unit.block", "training.ids", "training.none", "expectations.suite"}
     used = set(_used(YAML(typ="safe").load(_fenced(CONFIGURATION, "yaml")[0])))
     assert {key for key, _ in _keys(configuration.Config)} - used == alternatives
 

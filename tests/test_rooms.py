@@ -24,7 +24,10 @@ WIRING = {
 STORES = {"duckdb", "pyarrow", "numpy"}
 ROOMS: dict[str, set[str]] = {
     "monitor/__init__.py": set(),
-    "monitor/config.py": {"pydantic", "pydantic_core", "ruamel"},
+    "monitor/config.py": {"pydantic", "pydantic_core", "ruamel", "monitor.suite"},
+    "monitor/suite.py": set(),
+    "monitor/reference.py": {"duckdb", "monitor.config", "monitor.log"},
+    "monitor/expectations.py": {"monitor", "pandas", "great_expectations"},
     "monitor/chain.py": set(),
     "monitor/journal.py": {"monitor.chain"},
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
@@ -32,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
     "monitor/metrics": {"numpy", "scipy", "monitor.metrics"},
     "monitor/triggers": {"numpy", "scipy", "monitor.metrics", "monitor.triggers"},
-    "monitor/log": {*STORES, "monitor.log", "monitor.config", "monitor.store"},
+    "monitor/log": {*STORES, "monitor.log", "monitor.config", "monitor.store", "monitor.suite"},
     "monitor/sums": {*STORES, "monitor.sums", "monitor.metrics", "monitor.config", "monitor.store"},
     **{
         file: {*STORES, "monitor", "gates", "alerts", "sample_logs", "typer", "rich"}
@@ -50,11 +53,13 @@ HOMES: dict[str, set[str]] = {
     "pydantic": {"monitor/config.py"},
     "ruamel": {"monitor/config.py", "sample_logs/open_bandit.py"},
     "typer": {"monitor/cli.py"},
+    "great_expectations": {"monitor/expectations.py"},
+    "pandas": {"monitor/expectations.py"},
     "subprocess": {"sample_logs/open_bandit.py"},
 }
-LAZY = ("scipy", "slack_sdk", "rich")  # only inside functions: a gate starts fast
+LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas")  # only inside functions: a fast gate
 NEVER = (
-    *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot", "pandas"),
+    *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot"),
     *("socket", "http", "urllib.request", "requests"),
 )
 EVALUATES = ("eval", "exec", "__import__", "os.system", "os.popen")

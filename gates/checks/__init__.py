@@ -86,7 +86,9 @@ CHECKS: dict[str, Check] = {
     "red_team": Check(red_team, {"max_age_days": days(92)}, events=("attest",), sign_off=True),
     # every stage
     "data_contract": Check(
-        data_contract, metrics=("rejected_share", "fault_share", "newest_decision_age_hours")
+        data_contract,
+        metrics=("rejected_share", "fault_share", "expectations_met", "newest_decision_age_hours"),
+        shown=("expectation_failed",),
     ),
     "sign_off": Check(sign_off, events=("attest",), sign_off=True),
 }

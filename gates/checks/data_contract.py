@@ -10,16 +10,18 @@ from gates.evidence import Evidence
 from gates.needs import shown
 from gates.outcome import Finding, Outcome, finding
 from gates.stages import OFFLINE
+from monitor.metrics.estimate import Estimate
 
 
 def data_contract(params: Params, evidence: Evidence) -> list[Finding]:
     """Rejected rows and unusable fields against `log.max_rejects`; the age of the newest decision.
 
     PASS: the share of rejected rows and the worst column's share of unusable fields are both at
-    most `log.max_rejects`, and (in every stage but offline) the newest decision is not stale, which
-    whoever measured says by its reason. Lateness and suites of expectations are not judged yet.
+    most `log.max_rejects`, no critical expectation is unmet on a day of the evidence (or they are off,
+    which is said), and (in every stage but offline) the newest decision is not stale, which whoever
+    measured says by its reason.
     """
-    findings = [_rejects(evidence), _faults(evidence)]
+    findings = [_rejects(evidence), _faults(evidence), _expectations(evidence)]
     return findings if evidence.stage == OFFLINE else [*findings, _newest(evidence)]
 
 
@@ -59,6 +61,45 @@ def _faults(evidence: Evidence) -> Finding:
         for key, share in shares.items()
     ]
     return max(judged, key=lambda f: (f.outcome, f.high if math.isfinite(f.high) else -math.inf))
+
+
+def _expectations(evidence: Evidence) -> Finding:
+    """One unmet critical expectation on one day fails; unmet warnings are only told. A later batch of
+    the same day replaces what an earlier one failed."""
+    off = evidence.facts.get("expectations_off")
+    if off:
+        message = f"expectations on the log are off: {off}. They were not judged."
+        return finding(Outcome.PASS, message, metric="expectations_met")
+    met = evidence.estimate("expectations_met")
+    said = [(k, evidence.estimate("expectation_failed", k)) for k in evidence.keys("expectation_failed")]
+    broke = [(k, e) for k, e in said if e.method != "warning"]
+    warned = [_unmet(evidence, k, e) for k, e in said if e.method == "warning"]
+    also = f" Warnings: {_some(warned)}." if warned else ""
+    if broke:
+        key, worst = broke[0]
+        message = f"unmet expectations: {_some([_unmet(evidence, k, e) for k, e in broke])}.{also}"
+        return finding(
+            Outcome.FAIL, message, "a log that meets them: mend the rows, load them again, `monitor run`",
+            reason="limit", metric="expectation_failed", key=key, **numbers(worst),
+        )
+    reason = broken(met) or (None if met.value == 1 else "not_validated")
+    if reason is not None:
+        return unjudged("share of met expectations", met, reason, metric="expectations_met")
+    message = f"all {shown(met.n)} expectations on the days of the evidence are met.{also}"
+    return finding(Outcome.PASS, message, metric="expectations_met", **numbers(met))
+
+
+def _unmet(evidence: Evidence, key: str, estimate: Estimate) -> str:
+    """`state_load: mean between 0.1 and 0.9, but it was 42 on 2026-01-14 (and 2 more days)`."""
+    days = evidence.series("expectation_failed", key)
+    when = f" on {days[-1].window_start:%Y-%m-%d}" if days else ""
+    more = f" (and {len(days) - 1} more day{'s' if len(days) > 2 else ''})" if len(days) > 1 else ""
+    return f"{key}, but it was {shown(estimate.value)}{when}{more}"
+
+
+def _some(sentences: list[str], most: int = 3) -> str:
+    rest = len(sentences) - most
+    return "; ".join(sentences[:most]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def _newest(evidence: Evidence) -> Finding:

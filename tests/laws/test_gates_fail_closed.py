@@ -49,6 +49,7 @@ HEALTHY = {
     ("condition_count", "day"): exact(40_000, 50_000, ""),
     ("rejected_share", ""): exact(0, 50_000, ""),
     ("fault_share", "reward"): exact(0, 50_000, ""),
+    ("expectations_met", ""): exact(1, 380, ""),
     ("newest_decision_age_hours", ""): exact(0.5, 50_000, ""),
     ("violation_rate", "heat"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand"),
     ("state_js", "load"): near(0.02, 0.01),

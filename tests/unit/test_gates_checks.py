@@ -234,17 +234,18 @@ def test_conditions_that_nobody_can_name_are_no_data():
 CLEAN = {
     "rejected_share": exact(0.001, 1000, "share"),
     "fault_share__reward": exact(0.002, 1000, "share"),
+    "expectations_met": exact(1, 380, "share"),
     "newest_decision_age_hours": exact(0.5, 1000, "hours"),
 }
 
 
 def test_a_clean_fresh_log_keeps_its_contract():
-    assert [f.outcome for f in run("data_contract", {"max_rejects": 0.01}, **CLEAN)] == [PASS, PASS, PASS]
+    assert {f.outcome for f in run("data_contract", {"max_rejects": 0.01}, **CLEAN)} == {PASS}
 
 
 def test_rejects_and_the_worst_column_are_judged_against_max_rejects():
     bad = {**CLEAN, "rejected_share": exact(0.02, 1000, ""), "fault_share__p": exact(0.5, 1000, "")}
-    rejects, faults, _ = run("data_contract", {"max_rejects": 0.01}, **bad)
+    rejects, faults, *_ = run("data_contract", {"max_rejects": 0.01}, **bad)
     assert (rejects.outcome, rejects.limit) == (FAIL, 0.01)
     assert (faults.outcome, faults.key) == (FAIL, "p")
 
@@ -257,8 +258,32 @@ def test_a_log_without_faults_passes_only_where_rows_were_read():
 
 def test_a_stale_log_is_no_data_but_offline_evidence_may_be_old():
     old = {**CLEAN, "newest_decision_age_hours": exact(900, 1000, "hours").because("stale")}
-    assert said(run("data_contract", {"max_rejects": 0.01}, **old))[2] == (NO_DATA, "stale")
-    assert len(run("data_contract", {"max_rejects": 0.01}, stage="offline_validation", **old)) == 2
+    assert said(run("data_contract", {"max_rejects": 0.01}, **old))[3] == (NO_DATA, "stale")
+    assert len(run("data_contract", {"max_rejects": 0.01}, stage="offline_validation", **old)) == 3
+
+
+def test_an_unmet_expectation_fails_with_its_column_its_rule_and_its_value():
+    unmet = {**CLEAN, "expectations_met": exact(0.99, 380, "share")}
+    unmet["expectation_failed__state_load: mean at most 0.9"] = exact(42.0, 2400, "", "critical")
+    found = run("data_contract", {"max_rejects": 0.01}, **unmet)[2]
+    assert (found.outcome, found.key, found.value) == (FAIL, "state_load: mean at most 0.9", 42.0)
+    assert "state_load: mean at most 0.9, but it was 42" in found.message
+
+
+def test_an_unmet_warning_is_told_and_fails_nothing():
+    warned = {**CLEAN, "expectation_failed__batch: late_share at most 0.05": exact(0.3, 9, "", "warning")}
+    found = run("data_contract", {"max_rejects": 0.01}, **warned)[2]
+    assert found.outcome is PASS and "late_share at most 0.05, but it was 0.3" in found.message
+
+
+def test_no_validation_is_no_data_unless_expectations_are_off_for_a_reason():
+    none = {name: e for name, e in CLEAN.items() if name != "expectations_met"}
+    assert run("data_contract", {"max_rejects": 0.01}, **none)[2].outcome is NO_DATA
+    partly = {**none, "expectations_met": exact(0.9, 380, "share")}
+    assert said(run("data_contract", {"max_rejects": 0.01}, **partly))[2] == (NO_DATA, "not_validated")
+    off = {"max_rejects": 0.01, "expectations_off": "checked upstream"}
+    found = run("data_contract", off, **none)[2]
+    assert found.outcome is PASS and "are off: checked upstream" in found.message
 
 
 def test_a_limit_that_is_not_known_is_no_data():
