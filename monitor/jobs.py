@@ -87,7 +87,7 @@ def run(
             since = acting.armed_at(journal, config.acting, now) if not dry else now
             level = acting.effective_level(journal.events("arm"), config.acting)
             terms = acting.Acting(loaded, now, level, since, _stage(journal, store, config, as_of))
-            found, rows = judge_breaches(connection, config, as_of)
+            found, rows = judge_breaches(connection, as_of)
             if not dry:
                 look = capture.row_state(connection, _about(loaded, None, numbers))
                 report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
