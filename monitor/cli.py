@@ -321,6 +321,7 @@ def _run_lines(report: Any) -> list[str]:
     lines.append(f"{len(report.firings)} firings, {len(confirmed)} of them confirmed")
     lines += [f"  {e.body['did']}: {e.body['message']}" for e in confirmed[-10:]]
     lines += report.done
+    lines += [f"  {sentence}" for sentence in report.unmet[-10:]] + ([report.problem] if report.problem else [])
     if report.dry:
         lines.append("dry: --as-of is in the past, so nothing was journalled or moved; add --act to act")
     if report.verdict is not None:
@@ -339,7 +340,6 @@ def _account_lines(account: Any) -> list[str]:
     lines = [
         f"{account.rows_in} rows in = {account.loaded} loaded + {account.duplicates} duplicates + "
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
-    lines += [f"  {sentence}" for sentence in report.unmet[-10:]] + ([report.problem] if report.problem else [])
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
     lines += [f"not read: {problem}" for problem in account.problems]

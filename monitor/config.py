@@ -30,9 +30,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 from monitor import suite
 
+NAME = re.compile(r"[a-z][a-z0-9_]*")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 CANONICAL = (
     *("decision_id", "ts", "policy_id", "policy_version", "unit_id", "episode_id", "step", "terminal"),
@@ -48,6 +48,7 @@ NOT_YET = {
     "retention": "limits on how long raw decisions are kept",
     "pii": "hashing of personal columns",
     "experiment": "A/B comparison",
+    "expectations": "Great Expectations suites",
     "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
@@ -295,14 +296,6 @@ class Rollback(Model):
         return value
 
 
-class Channel(Model):
-    kind: Literal["console", "slack", "webhook", "pagerduty", "apprise"]
-    channel: str | None = None
-    base_url: str | None = None
-
-    @field_validator("kind")
-    @classmethod
-    def _built(cls, value: str) -> str:
 class Expectations(Model):
     """Absent: on. `off` is the reason why they are off, `suite` a file of further expectations."""
 
@@ -323,6 +316,14 @@ class Expectations(Model):
         return self
 
 
+class Channel(Model):
+    kind: Literal["console", "slack", "webhook", "pagerduty", "apprise"]
+    channel: str | None = None
+    base_url: str | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _built(cls, value: str) -> str:
         if value not in ("console", "slack"):
             raise _not_yet(f"channel kind {value}")
         return value
@@ -360,6 +361,7 @@ class Config(Model):
     pass_expires: Duration = timedelta(days=7)
     rollback: Rollback = Rollback()
     alerts: Alerts = Alerts()
+    expectations: Expectations | None = None
     checklists: str | None = None
 
     @field_validator("window")
@@ -368,7 +370,6 @@ class Config(Model):
         hours = value.total_seconds() / 3600
         if hours < 1 or hours != int(hours) or 24 % hours:
             raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
-    expectations: Expectations | None = None
         return value
 
     @model_validator(mode="after")
@@ -409,6 +410,11 @@ class Config(Model):
         """Continuous dimensions of the action, from the envelope and the mapped columns."""
         mapped = (c for s in self.log.sources for c in s.columns if c.startswith("action_"))
         return sorted({*self.envelope, *(c.removeprefix("action_") for c in mapped)} - {"probs"})
+
+    @property
+    def expectations_off(self) -> str | None:
+        """The reason why no batch is validated, None where they are."""
+        return self.expectations.off if self.expectations else None
 
     @property
     def config_hash(self) -> str:
@@ -464,11 +470,6 @@ def read_yaml(path: Path) -> Any:
     """A YAML file as ruamel's commented containers, which know their lines. Raises ConfigError."""
     try:
         text = path.read_text("utf-8")
-    @property
-    def expectations_off(self) -> str | None:
-        """The reason why no batch is validated, None where they are."""
-        return self.expectations.off if self.expectations else None
-
     except OSError as error:
         raise ConfigError([f"{path.name}: cannot be read: {error.strerror or error}"]) from None
     except UnicodeDecodeError as error:
