@@ -234,24 +234,6 @@ def attest(
     )
 
 
-@baseline_app.command("freeze")
-def baseline_freeze(reason: Reason, config: ConfigPath = DEFAULT) -> None:
-    """Freeze the configured baseline period, replacing the one before."""
-    from monitor import config as configuration
-    from monitor import jobs
-
-    now = _now()
-    frozen = jobs.freeze_baseline(configuration.load(config), reason=reason, as_of=now, now=now)
-    typer.echo(f"baseline {frozen.hash} frozen from {frozen.body['rows']} decisions; run `monitor run` next")
-
-
-@app.command()
-def demo(
-    only: Annotated[list[str] | None, typer.Argument(help="Names of sample logs (default: all).")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep logs and stores in this folder.")] = None,
-) -> None:
-    """Make the sample logs, run the monitor over them as if live, and show what each gate says."""
-    from sample_logs.demo import show
 @app.command()
 def adopt(
     stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
@@ -302,6 +284,24 @@ def baseline_diff(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
         typer.echo(line)
 
 
+@baseline_app.command("freeze")
+def baseline_freeze(reason: Reason, config: ConfigPath = DEFAULT) -> None:
+    """Freeze the configured baseline period, replacing the one before."""
+    from monitor import config as configuration
+    from monitor import jobs
+
+    now = _now()
+    frozen = jobs.freeze_baseline(configuration.load(config), reason=reason, as_of=now, now=now)
+    typer.echo(f"baseline {frozen.hash} frozen from {frozen.body['rows']} decisions; run `monitor run` next")
+
+
+@app.command()
+def demo(
+    only: Annotated[list[str] | None, typer.Argument(help="Names of sample logs (default: all).")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep logs and stores in this folder.")] = None,
+) -> None:
+    """Make the sample logs, run the monitor over them as if live, and show what each gate says."""
+    from sample_logs.demo import show
 
     raise typer.Exit(show(only or [], keep, echo=typer.echo))
 
@@ -342,9 +342,22 @@ def _account_lines(account: Any) -> list[str]:
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
+    if account.pruned:
+        lines.append(f"{account.pruned} rejected rows are from before the days that were pruned")
     lines += [f"not read: {problem}" for problem in account.problems]
     lines += [f"no file matches {pattern}" for pattern in account.unmatched]
     return lines
+
+
+def _hidden_lines(config: Any) -> list[str]:
+    """What to do about rejected lines whose personal values are not kept."""
+    if not config.pii:
+        return []
+    names = ", ".join(config.pii)
+    return [
+        f"values of {names} are hashed in rejects and a text with `pii:` does not load: write the values in "
+        "its `raw` again, or mend its line in the log file itself"
+    ]
 
 
 def _progress() -> Any:
