@@ -342,8 +342,6 @@ def _account_lines(account: Any) -> list[str]:
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
-    if account.pruned:
-        lines.append(f"{account.pruned} rejected rows are from before the days that were pruned")
     lines += [f"not read: {problem}" for problem in account.problems]
     lines += [f"no file matches {pattern}" for pattern in account.unmatched]
     return lines
