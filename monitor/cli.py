@@ -71,7 +71,7 @@ def init(
     """Look at log files, write a commented monitor.yaml, and tell what can be judged with them."""
     from monitor.first_hour.init import init as begin
 
-    begun = begin(logs, output, profile=profile, force=force)
+    begun = begin(logs, output, profile=profile, force=force, now=_now())
     for line in begun.lines:
         typer.echo(line)
     raise typer.Exit(0 if begun.complete else EXIT_HOLD)

@@ -201,10 +201,12 @@ def _items(chart: Chart) -> Iterator[Complaint]:
     for row in item_rows(known, chart.checklists):
         if (row.stage, row.item) not in deciding or row.can not in ("never", "needs") or row.item in signed:
             continue
-        how = "can never pass with these logs" if row.can == "never" else "lacks something"
+        never = row.can == "never"
+        how = "can never pass with these logs" if never else "cannot pass yet"
         yield Complaint(
             f"{row.stage}: {row.item} {how}",
-            row.why, "give it what it needs, or `role: off` with a `because` in your own checklists",
+            row.why if never else f"it needs {row.why}",
+            "give it what it needs, or `role: off` with a `because` in your own checklists",
             blocks=row.stage == stage,
         )  # fmt: skip
 

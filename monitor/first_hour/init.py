@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import config as configuration
@@ -26,7 +27,9 @@ class Begun:
     complete: bool
 
 
-def init(logs: Sequence[Path], output: Path, *, profile: str | None, force: bool) -> Begun:
+def init(
+    logs: Sequence[Path], output: Path, *, profile: str | None, force: bool, now: datetime
+) -> Begun:
     """Write `output` from a look at the logs, and with a profile the user's own checklists beside it.
 
     Raises ConfigError: no log file, a file that is none, a file that is there already without `force`.
@@ -49,7 +52,7 @@ def init(logs: Sequence[Path], output: Path, *, profile: str | None, force: bool
         Known(loaded.config, frozenset(found.has), found.per_day), folder / CHECKLISTS if profile else None
     )
     lacks = [c for c in ("decision_id", "ts") if c not in found.main.columns]
-    return Begun([*_told(found, output, profile, changed, lacks), "", *table(rows)], not lacks)
+    return Begun([*_told(found, output, profile, changed, lacks, now), "", *table(rows)], not lacks)
 
 
 def _profile(profile: str | None, folder: Path) -> list[str]:
@@ -75,7 +78,12 @@ def _write(output: Path, content: str) -> None:
 
 
 def _told(
-    found: Draft, output: Path, profile: str | None, changed: Sequence[str], lacks: Sequence[str]
+    found: Draft,
+    output: Path,
+    profile: str | None,
+    changed: Sequence[str],
+    lacks: Sequence[str],
+    now: datetime,
 ) -> list[str]:
     period = (
         f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
@@ -95,7 +103,18 @@ def _told(
             f"before `monitor run`: map {' and '.join(lacks)} in {output.name}; no row can be read without"
         )
     else:
-        lines.append(
-            f"next: read {output.name}, then `monitor run`, `monitor gate --stage shadow`, `monitor doctor`"
-        )
+        lines.append(f"next: read {output.name}, then")
+        lines += [f"  {command}" for command in _next(found, output, now)]
     return lines
+
+
+def _next(found: Draft, output: Path, now: datetime) -> list[str]:
+    """The commands to go on with; a log that ended a while ago is judged as of its end."""
+    where = "" if output.name == "monitor.yaml" else f" --config {output.name}"
+    stage = "shadow" if any(c.startswith("candidate_") for c in found.has) else "offline"
+    as_of = ""
+    if found.end is not None and found.end < now - timedelta(days=1):
+        hour = found.end.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        as_of = f" --as-of {hour:%Y-%m-%dT%H}:15"
+    commands = ["monitor run", f"monitor gate --stage {stage}{as_of}", f"monitor doctor{as_of}"]
+    return [command + where for command in commands]

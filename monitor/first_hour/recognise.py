@@ -43,20 +43,22 @@ def recognise(columns: Sequence[Facts]) -> Recognised:
     facts, free = {c.name: c for c in columns}, {c.name: c for c in columns}
     guesses: dict[str, Guess] = {}
     doubts: list[str] = []
+    doubted: dict[str, Facts] = {}
 
     def take(target: str, column: Facts, why: str) -> None:
         guesses[target] = Guess(target, column.name, why)
-        del free[column.name]
+        free.pop(column.name)
 
     for target, names in NAMES.items():
-        column = _named(free.values(), names)
-        if column is None:
-            continue
-        fault = CONTENT[target](column) if target in CONTENT else ""
-        if not fault:
-            take(target, column, f"{_seen(column)}")
-        elif target != "segment":
-            doubts.append(f"column '{column.name}' is named like {target}, but {fault}")
+        named = _named(free.values(), names)
+        faults = [CONTENT[target](column) for column in named]
+        if "" in faults:
+            column = named[faults.index("")]
+            take(target, column, _seen(column))
+        elif named and target != "segment":
+            doubts.append(f"column '{named[0].name}' is named like {target}, but {faults[0]}")
+            doubted[named[0].name] = named[0]
+    free = {name: column for name, column in free.items() if name not in doubted}
     if "ts" not in guesses:
         times = [c for c in free.values() if c.time in READ_TIMES and c.filled == c.rows and not _odd_time(c)]
         if len(times) == 1:
@@ -90,14 +92,15 @@ def propensity_form(column: Facts) -> str | None:
     return "density" if named or column.high > 1 else "probability"
 
 
-def _named(columns: Iterable[Facts], names: Sequence[str]) -> Facts | None:
-    listed = list(columns)
+def _named(columns: Iterable[Facts], names: Sequence[str]) -> list[Facts]:
+    """The columns that are called one of `names`, the most telling name first."""
+    listed, found = list(columns), dict[str, Facts]()
     for part in (snake, lambda n: snake(n.rsplit(".", 1)[-1])):
         by_name = {part(c.name): c for c in reversed(listed)}
-        for name in names:
-            if name in by_name and not (part is not snake and _is_state(by_name[name].name)):
-                return by_name[name]
-    return None
+        for column in (by_name[name] for name in names if name in by_name):
+            if part is snake or not _is_state(column.name):
+                found.setdefault(column.name, column)
+    return list(found.values())
 
 
 def _is_state(name: str) -> bool:
@@ -160,7 +163,7 @@ def _seen(column: Facts) -> str:
     )
     if column.time is not None:
         return f"times as {column.time.replace('_', ' ')}{gaps}"
-    if column.unique:
+    if column.unique and (column.kind == "text" or column.whole):
         return "another value in every row"
     if column.kind == "number":
         few = f", {column.distinct} values" if column.distinct <= MANY else ""
