@@ -321,7 +321,8 @@ def _run_lines(report: Any) -> list[str]:
     lines.append(f"{len(report.firings)} firings, {len(confirmed)} of them confirmed")
     lines += [f"  {e.body['did']}: {e.body['message']}" for e in confirmed[-10:]]
     lines += report.done
-    lines += [f"  {sentence}" for sentence in report.unmet[-10:]] + ([report.problem] if report.problem else [])
+    lines += [f"  {sentence}" for sentence in report.unmet[-10:]]
+    lines += [report.problem] if report.problem else []
     if report.dry:
         lines.append("dry: --as-of is in the past, so nothing was journalled or moved; add --act to act")
     if report.verdict is not None:

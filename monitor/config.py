@@ -306,13 +306,13 @@ class Expectations(Model):
     @classmethod
     def _off_needs_a_reason(cls, value: Any) -> Any:
         if value in ("off", False):
-            raise PydanticCustomError("off", "needs a reason to be off: {{off: REASON}}")
+            raise PydanticCustomError("off", "needs a reason to be off: {off: REASON}")
         return value
 
     @model_validator(mode="after")
     def _one_of(self) -> Expectations:
         if (self.off is None) == (self.suite is None):
-            raise PydanticCustomError("expectations", "is {{off: REASON}} or {{suite: FILE}}")
+            raise PydanticCustomError("expectations", "is {off: REASON} or {suite: FILE}")
         return self
 
 

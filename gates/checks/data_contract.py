@@ -79,7 +79,8 @@ def _expectations(evidence: Evidence) -> Finding:
         key, worst = broke[0]
         message = f"unmet expectations: {_some([_unmet(evidence, k, e) for k, e in broke])}.{also}"
         return finding(
-            Outcome.FAIL, message, "a log that meets them: mend the rows, load them again, `monitor run`",
+            Outcome.FAIL, message,
+            "what is missing loaded, then `monitor run`; or evidence from after its cause was removed",
             reason="limit", metric="expectation_failed", key=key, **numbers(worst),
         )
     reason = broken(met) or (None if met.value == 1 else "not_validated")

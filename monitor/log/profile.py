@@ -98,7 +98,7 @@ def _count_columns(connection: duckdb.DuckDBPyConnection, config: Config, within
         parts.append(f"approx_count_distinct({column}) AS distinct{at}")
         if numeric:
             parts.append(f"MIN({column}) AS min{at}, MAX({column}) AS max{at}, AVG({column}) AS mean{at}")
-            parts.append(f"stddev_samp({column}) FILTER (abs({column}) < 1e150) AS sd{at}")
+            parts.append(f"stddev_samp({column}) AS sd{at}")
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE profiled AS SELECT hour // {DAY} AS day, COUNT(*) AS n,
             {", ".join(parts)} FROM decisions WHERE {within} GROUP BY 1"""
