@@ -22,7 +22,7 @@ from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
 
 DAYS = 7
-MOVED = 0.01
+MOVED = 4.0
 SHOWN = 3
 
 
@@ -46,7 +46,8 @@ def show(loaded: Loaded) -> Iterator[str]:
 
 def diff(loaded: Loaded, as_of: datetime) -> Iterator[str]:
     """Each feature's corrected D_JS between the baseline and the newest 7 days that are summed, of the
-    policy that decided most in them, with the bins that moved. Raises ConfigError, StoreError."""
+    policy that decided most in them, with the bins whose share moved by more than 4 standard errors of
+    independent rows. Raises ConfigError, StoreError."""
     store, config = store_of(loaded), loaded.config
     baseline = _current(loaded, store)
     end = closed_end(config, as_of, matured=False)
@@ -91,10 +92,11 @@ def _feature(
     yield f"  {feature}: D_JS {found.value:.4f} nat{span}, n = {found.n:.0f}{doubt}"
     bins = baseline.body["features"][feature]
     names = bin_names(bins)
-    then = _shares(baseline.sums(feature), len(names))
-    now = _shares(sheet.cells("state", policy, "", feature, start, end), len(names))
+    then, m = _shares(baseline.sums(feature), len(names))
+    now, n = _shares(sheet.cells("state", policy, "", feature, start, end), len(names))
+    error = np.sqrt(np.maximum((then * m + now * n) / (m + n), 1 / (m + n)) * (1 / n + 1 / m))
     for place in sorted(range(len(names)), key=lambda i: -abs(now[i] - then[i]))[:SHOWN]:
-        if abs(now[place] - then[place]) >= MOVED:
+        if abs(now[place] - then[place]) > MOVED * error[place]:
             yield f"    {names[place]}: {100 * then[place]:.1f} % then, {100 * now[place]:.1f} % now"
 
 
@@ -109,6 +111,8 @@ def bin_names(bins: Mapping[str, Any]) -> list[str]:
     return [f"under {edges[0]}", *inside, f"over {edges[-1]}", "(missing)"]
 
 
-def _shares(sums: Sums, size: int) -> NDArray[np.float64]:
+def _shares(sums: Sums, size: int) -> tuple[NDArray[np.float64], float]:
+    """Share of each bin, and how many decisions there are (at least 1)."""
     counts = np.bincount(sums.key.astype(np.int64), sums.columns["n"], minlength=size).astype(np.float64)
-    return counts / max(counts.sum(), 1.0)
+    n = max(float(counts.sum()), 1.0)
+    return counts / n, n
