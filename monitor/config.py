@@ -48,7 +48,6 @@ NOT_YET = {
     "retention": "limits on how long raw decisions are kept",
     "pii": "hashing of personal columns",
     "experiment": "A/B comparison",
-    "expectations": "Great Expectations suites",
     "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
