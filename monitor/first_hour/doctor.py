@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from monitor.chain import instant
 from monitor.config import Loaded
 from monitor.first_hour import volume
 from monitor.first_hour.complaint import Complaint
-from monitor.first_hour.items import Known, item_rows
+from monitor.first_hour.items import ItemRow, Known, item_rows
 from monitor.first_hour.logs import clock_skew, held_columns, log_quality, maturity, off_policy
 from monitor.jobs import current_baseline, store_of
 from monitor.journal import Event, Journal
@@ -198,13 +198,15 @@ def _items(chart: Chart) -> Iterator[Complaint]:
         if i.role in ("guardrail", "sign_off")
     }  # fmt: skip
     signed = _signed(chart.journal.events("attest"), config.policies.candidate, chart.as_of)
+    alike: dict[ItemRow, list[str]] = {}
     for row in item_rows(known, chart.checklists):
-        if (row.stage, row.item) not in deciding or row.can not in ("never", "needs") or row.item in signed:
-            continue
+        if (row.stage, row.item) in deciding and row.can in ("never", "needs") and row.item not in signed:
+            alike.setdefault(replace(row, number="", item=""), []).append(row.item)
+    for row, items in alike.items():
         never = row.can == "never"
         how = "can never pass with these logs" if never else "cannot pass yet"
         yield Complaint(
-            f"{row.stage}: {row.item} {how}",
+            f"{row.stage}: {', '.join(items)} {how}",
             row.why if never else f"it needs {row.why}",
             "give it what it needs, or `role: off` with a `because` in your own checklists",
             blocks=row.stage == stage,

@@ -114,16 +114,22 @@ def _rewards(known: Known) -> list[str]:
 
 def _recommended(known: Known) -> list[str]:
     if any(c.startswith("candidate_") and c != "candidate_id" for c in known.has):
-        return []
+        return _lacking_dimensions(known)
     return ["the candidate's recommendations beside the decisions (candidate_action)"]
 
 
 def _compared(known: Known) -> list[str]:
     action = any(c == "action" or (c.startswith("action_") and c != "action_probs") for c in known.has)
     proposed = any(c.startswith("candidate_action") for c in known.has)
-    return ([] if action else ["action"]) + (
-        [] if proposed else ["candidate_action: what it would have done"]
-    )
+    lacks = [] if action else ["action"]
+    return lacks + (_lacking_dimensions(known) if proposed else ["candidate_action: what it would have done"])
+
+
+def _lacking_dimensions(known: Known) -> list[str]:
+    """A recommendation of a continuous action counts where it names every dimension."""
+    named = "candidate_action" in known.has or not known.config.action_dims
+    names = [f"candidate_action_{d}" for d in known.config.action_dims]
+    return [] if named else [f"{n}: every dimension is recommended" for n in names if n not in known.has]
 
 
 def _usual(known: Known) -> list[str]:

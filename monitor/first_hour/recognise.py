@@ -67,6 +67,9 @@ def recognise(columns: Sequence[Facts]) -> Recognised:
         unique = [c for c in free.values() if c.unique and c.time is None and (c.kind == "text" or c.whole)]
         if len(unique) == 1:
             take("decision_id", unique[0], "the only column with another value in every row")
+    if "decision_id" not in guesses and "ts" in guesses and facts[guesses["ts"].path].unique:
+        why = "no column is an id; the time is another one in every row of the sample"
+        guesses["decision_id"] = Guess("decision_id", guesses["ts"].path, why)
     for target, column in _families(list(free.values()), "action" in guesses):
         if target not in guesses:
             take(target, column, _seen(column))

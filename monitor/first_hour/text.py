@@ -53,7 +53,8 @@ def _head(draft: Draft) -> Iterator[str]:
 def _policies(draft: Draft) -> Iterator[str]:
     why = "As the log names them" if draft.named else "Replace these: no column of the log names a policy"
     candidate, incumbent = scalar(draft.candidate), scalar(draft.incumbent)
-    yield f"# {why}. candidate: is judged; incumbent: decides today; safe: a rollback goes there."
+    yield f"# {why}."
+    yield "# candidate: is judged; incumbent: decides today; safe: a rollback goes there."
     yield f"policies: {{candidate: {candidate}, incumbent: {incumbent}, safe: {incumbent}}}"
 
 
@@ -90,6 +91,9 @@ def _source(part: Part, draft: Draft) -> Iterator[str]:
         for target, needs in LACKS.items():
             if target not in draft.has and not (target.endswith("action") and _dims(draft)):
                 yield f"        # {target}: …  needs {needs}"
+        for name in (f"candidate_action_{d}" for d in _dims(draft)):
+            if name not in draft.has and "candidate_action" not in draft.has:
+                yield f"        # {name}: …  needs what the candidate would have set; every dimension counts"
         if "policy_id" not in part.columns:
             yield _line(
                 f"      constants: {{policy_id: {scalar(draft.incumbent)}}}", "no column says who decided"

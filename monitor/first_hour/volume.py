@@ -20,8 +20,9 @@ from monitor.triggers.reward_drop import RewardDropParams
 def reward_drop(config: Config, means: Sequence[Reading]) -> Iterator[Complaint]:
     """30 decisions a window, or thin windows are merged; 9 seasons (5 weeks) for the seasonal mode."""
     params = RewardDropParams(season=timedelta(days=7 if config.season == "7d" else 1))
-    sizes = [r.estimate.n for r in means]
-    typical = statistics.median(sizes) if sizes else 0.0
+    if not means:
+        return
+    typical = statistics.median(r.estimate.n for r in means)
     if typical < params.min_decisions:
         merged = f"about {params.min_decisions / max(typical, 1):.0f} windows make one"
         yield Complaint(
@@ -29,7 +30,7 @@ def reward_drop(config: Config, means: Sequence[Reading]) -> Iterator[Complaint]
             f"thin windows are merged ({merged}), so a drop is seen that much later",
             f"a longer `window:` than {config.window.total_seconds() / 3600:.0f}h",
         )
-    seasons = (means[-1].window_end - means[0].window_start) / params.season if means else 0.0
+    seasons = (means[-1].window_end - means[0].window_start) / params.season
     if seasons < params.seasons + 1:
         yield Complaint(
             f"reward_drop: {seasons:.1f} of {params.seasons + 1} seasons of {config.season} are there",

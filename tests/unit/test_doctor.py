@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,10 +20,12 @@ from monitor.first_hour.complaint import Complaint
 from monitor.first_hour.doctor import daily_means, examine, lag_one, lines
 from monitor.first_hour.frozen import bin_names
 from monitor.first_hour.items import Known, item_rows
-from monitor.first_hour.logs import placebo
+from monitor.first_hour.logs import clock_skew, log_quality, maturity, placebo
 from monitor.journal import Journal
+from monitor.log import schema
 from monitor.metrics.estimate import Reading, exact
 from monitor.metrics.sums import Settings, Sums
+from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
 from monitor.triggers.constraint import ConstraintParams
 
@@ -125,6 +128,52 @@ def test_the_placebo_of_equal_policies_is_the_mean_reward() -> None:
     cells = Sums(np.arange(40) * 24, np.arange(40) % 64, np.array([""] * 40, dtype=object), columns)
     value, average = placebo(cells, Settings())
     assert value == pytest.approx(average) == pytest.approx(columns["r1"].sum() / k1.sum())
+
+
+def sums_of(**tables: list[tuple]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    connection.execute('CREATE TABLE sums_quality ("key" VARCHAR, n BIGINT)')
+    connection.execute("CREATE TABLE sums_reward (n BIGINT, n_reward BIGINT)")
+    for table, rows in tables.items():
+        for row in rows:
+            connection.execute(f"INSERT INTO sums_{table} VALUES (?, ?)", row)
+    return connection
+
+
+def test_rejects_future_rows_and_unusable_columns_are_told(loaded) -> None:
+    quality = [("rows", 960), ("rejects:no_ts", 30), ("rejects:future", 10), ("faults:reward", 11)]
+    rejected, future, unusable = log_quality(sums_of(quality=quality), loaded.config)
+    assert rejected.blocks and "40 of 1000 rows were rejected, most for no_ts" in rejected.what
+    assert "10 rows lay more than 1 h in the future" in future.what
+    assert unusable.blocks and "column reward is unusable in 11 of 1000" in unusable.what
+
+
+def test_a_log_under_its_limit_of_rejects_is_not_told(loaded) -> None:
+    quality = [("rows", 991), ("rejects:no_ts", 9), ("faults:reward", 10)]
+    assert list(log_quality(sums_of(quality=quality), loaded.config)) == []
+
+
+def test_missing_and_immature_rewards_are_told(loaded) -> None:
+    (none,) = maturity(sums_of(reward=[(100, 0)]), loaded.config, NOW, NOW)
+    assert none.blocks and "no decision has a reward" in none.what
+    reward = loaded.config.reward.model_copy(update={"matures_after": timedelta(days=2)})
+    waiting = loaded.config.model_copy(update={"reward": reward})
+    some, immature = maturity(sums_of(reward=[(100, 90)]), waiting, NOW, NOW)
+    assert "10 % of the decisions have no reward" in some.what and "last 2 days" in immature.what
+    assert list(maturity(sums_of(reward=[(100, 99)]), loaded.config, NOW, NOW)) == []
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(timedelta(hours=2), True), (timedelta(minutes=1), False)])
+def test_a_decision_later_than_its_file_is_a_clock_that_is_ahead(loaded, ahead, told) -> None:
+    store = Store(loaded.folder / "var/monitor")
+    store.create()
+    with opened(store.decisions) as connection:
+        schema.create(connection, loaded.config)
+        connection.execute("INSERT INTO decisions (ts) VALUES (?)", [(NOW + ahead).replace(tzinfo=None)])
+        connection.execute("INSERT INTO files (file, modified) VALUES ('a', ?)", [NOW.timestamp()])
+    assert [c.what[:34] for c in clock_skew(loaded, store, NOW)] == (
+        ["the newest decision says 2026-03-0"] if told else []
+    )
 
 
 def test_the_newest_of_a_person_and_the_configuration_decides_the_level(loaded) -> None:

@@ -172,10 +172,20 @@ def test_the_table_has_every_item_of_every_stage(tmp_path) -> None:
     assert {str(n) for n in range(1, 20)} <= numbers
 
 
+def test_without_an_id_a_time_that_never_repeats_stands_for_it(tmp_path) -> None:
+    rows = rows_of(200)
+    for row in rows:
+        del row["eventId"], row["note"]
+    begun, loaded, text = begin(jsonl(tmp_path / "logs/a.jsonl", rows))
+    assert begun.complete and loaded.config.log.sources[0].columns["decision_id"] == "tsMs"
+    assert "no column is an id" in text
+
+
 def test_a_log_without_an_id_is_not_complete_and_says_so(tmp_path) -> None:
     rows = rows_of(200)
     for row in rows:
         del row["eventId"], row["note"]
+    rows[1]["tsMs"] = rows[0]["tsMs"]
     begun, _, text = begin(jsonl(tmp_path / "logs/a.jsonl", rows))
     assert not begun.complete and "# decision_id: …  needs" in text
     assert any("map decision_id" in line for line in begun.lines)
@@ -265,6 +275,18 @@ def test_dimensions_of_a_continuous_action_are_recognised() -> None:
     assert {t: g.path for t, g in found.guesses.items()} == {
         "action_pump": "action.pump", "candidate_action_pump": "recommended_action.pump",
     }  # fmt: skip
+
+
+def test_a_recommendation_must_name_every_dimension_of_the_action(tmp_path) -> None:
+    rows = [
+        {"id": f"e{i}", "ts": (START + i * MINUTE).isoformat(), "action": {"pump": 0.1 + i / 999, "fan": 0.5},
+         "candidate_action": {"pump": 0.2}}
+        for i in range(300)
+    ]  # fmt: skip
+    begun, _, text = begin(jsonl(tmp_path / "logs/a.jsonl", rows))
+    assert "# candidate_action_fan: …  needs" in text
+    (line,) = [line for line in begun.lines if " disagreement " in line]
+    assert "needs" in line and "candidate_action_fan" in line and "candidate_action_pump" not in line
 
 
 @pytest.mark.parametrize(
