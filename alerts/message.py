@@ -225,6 +225,29 @@ def rollback_did_not_take(
     )
 
 
+def pass_keeps_failing(
+    name: str, *, failures: int, error: str, since: datetime, until: datetime
+) -> Message:
+    """A pass of `monitor schedule` (`run` or `fast`) failed several times in a row; told once until it
+    works again."""
+    undone = {
+        "run": "Closed windows are not judged meanwhile, and no gate passes.",
+        "fast": "Rows that break a hard constraint or the envelope are acted on only by the run pass.",
+    }[name]
+    return Message(
+        title=f"monitor schedule: the {name} pass failed {failures} times in a row",
+        severity="page",
+        what_happened=f"From {moment(since)} to {moment(until)} no pass worked: {_sentence(error)}",
+        how_bad=undone,
+        what_was_done="It is tried again at every tick; what is missing is done when it works.",
+        what_to_do=(
+            "Mend the cause named above.",
+            "Check with the commands below that passes work again; until then, watch the policy yourself.",
+        ),
+        commands=("monitor doctor", "monitor run", "monitor status"),
+    )
+
+
 def plain_text(message: Mapping[str, Any]) -> str:
     """The message as plain text: for a pipe, and as the fall-back of a channel that can show more."""
     steps = "".join(f"\n  {n}. {step}" for n, step in enumerate(message["what_to_do"], 1))
@@ -275,7 +298,7 @@ def _rule(firing: FiringLike) -> str:
 
 
 def _acknowledge(incident: str) -> tuple[str, ...]:
-    return (f"monitor ack {incident}",) if incident else ()
+    return (f'monitor ack {incident} --by NAME --reason "…"',) if incident else ()
 
 
 def _safe(safe: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.metrics.estimate import Estimate
 
+HOPELESS = 1e6
 # reason of an estimate -> (why it is not judged, what is needed)
 REASONS: dict[str, tuple[str, str]] = {
     "no_data": ("there are no decisions to tell it from", "decisions of this stage in the log"),
@@ -39,7 +40,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "baseline_missing": ("there is no frozen baseline", "a baseline period that has closed and matured"),
     "stale": (
         "the newest decision is too old, or closed windows are not judged yet",
-        "fresh decisions in the log, and `monitor run`",
+        "fresh decisions in the log, and `monitor run` (for a log that has ended: --as-of at its end)",
+    ),
+    "unusual_unknown": (
+        "for more than 1 % of the decisions the baseline does not tell what is usual",
+        "a baseline with at least 100 decisions of every segment, for continuous actions with some spread",
+    ),
+    "unread": (
+        "a log file could not be read",
+        "the file that `monitor run` names mended or taken away, then `monitor run`",
     ),
     "rejects": (
         "too many rows were rejected or had unusable fields",
@@ -70,12 +79,15 @@ def more_decisions(estimate: Estimate, end: float, limit: float) -> float:
     """Decisions still needed until the interval's `end` reaches `limit`, were the value to stay.
 
     The width shrinks as 1/√n, so n·((end − value)/(limit − value))² − n; as 1/n where the other
-    end is the value itself (no event seen yet). NaN where more data cannot bring the end there.
+    end is the value itself (no event seen yet). NaN where more data cannot bring the end there, or
+    not in any time worth naming.
     """
     width, room = end - estimate.value, limit - estimate.value
     if not all(map(math.isfinite, (width, room, estimate.n))) or width * room <= 0:
         return math.nan
     power = 1 if estimate.value in (estimate.low, estimate.high) else 2
+    if width / room > HOPELESS:
+        return math.nan
     return max(1.0, math.ceil(round(estimate.n * ((width / room) ** power - 1), 6)))
 
 

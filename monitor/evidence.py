@@ -6,6 +6,7 @@ Reads sums and journal only. What is missing comes as an Estimate with a reason.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window
 from monitor.sheet import Sheet
 from monitor.store import has_table
 from monitor.sums.baseline import Baseline
+from monitor.sums.build import made_for
 from monitor.sums.read import merge
 
 DAY = 24
@@ -50,17 +52,20 @@ def scope_of(
     entered: datetime | None,
     as_of: datetime,
 ) -> Scope:
-    """The rows that count at `stage`: from its entry, or the first row of this candidate, to as-of."""
+    """The rows that count at `stage`: from the first whole hour after its entry, or the first row of this
+    candidate, to as-of."""
     policies = config.policies
     own = policies.candidate if stage not in (OFFLINE, SHADOW) else policies.incumbent
     end = closed_end(config, as_of, matured=True)
     if stage == OFFLINE:
         period = config.held_out
-        start = hour_of(period.start) if period else 0
-        return Scope(stage, own, policies.candidate, start, min(end, hour_of(period.end)) if period else end)
+        if period:
+            return Scope(stage, own, policies.candidate, hour_of(period.start), min(end, hour_of(period.end)))
     if entered is not None:
-        return Scope(stage, own, policies.candidate, hour_of(entered), end)
-    table, who = ("sums_pair", "candidate_id") if stage == SHADOW else ("sums_reward", "policy_id")
+        whole = hour_of(entered + timedelta(hours=1) - timedelta(microseconds=1))
+        return Scope(stage, own, policies.candidate, whole, end)
+    paired = stage in (OFFLINE, SHADOW)
+    table, who = ("sums_pair", "candidate_id") if paired else ("sums_reward", "policy_id")
     first = None
     if has_table(connection, table):
         first = connection.execute(
@@ -119,6 +124,7 @@ class StoreEvidence:
             "decisions_per_day": self._rows() / days,
             "reward_range": config.reward.range,
             "expectations_off": config.expectations_off,
+            "scheduler_silent_since": self._silent_since(),
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
@@ -173,7 +179,7 @@ class StoreEvidence:
             "longest_gap_hours": lambda _: self._gap(),
             "baseline_longest_gap_hours": lambda _: self._baseline_gap(),
             "condition_count": lambda key: exact(self._conditions.get(key, 0.0), self._rows(), "decisions"),
-            "rejected_share": lambda _: self._share("rejects:"),
+            "rejected_share": lambda _: self._rejected(),
             "fault_share": lambda key: self._share(f"faults:{key}"),
             "leaked_decisions": lambda _: self._leaked(),
             "newest_decision_age_hours": lambda _: self._newest_age(),
@@ -248,6 +254,11 @@ class StoreEvidence:
         rejected = sum(n for k, n in self._quality.items() if k.startswith("rejects:"))
         rows = self._quality.get("rows", 0.0) + rejected
         return exact(part / rows, rows, "share") if rows else missing("no_data", "share")
+
+    def _rejected(self) -> Estimate:
+        """Share of rejected rows; `unread` where the last run could not read a file at all."""
+        found, runs = self._share("rejects:"), self._journal.events("run")
+        return found.because("unread") if runs and runs[-1].body.get("not_read") else found
 
     @cached_property
     def _validated(self) -> list[Reading]:
@@ -334,18 +345,30 @@ class StoreEvidence:
         age = (self.as_of - moment(int(hours.max()) + 1)) / timedelta(hours=1)
         return exact(max(0.0, age), len(hours), "hours")
 
+    def _silent_since(self) -> datetime | None:
+        """When `monitor schedule` was last alive, if that is more than two windows ago. None where it is
+        alive, or was never used."""
+        alive = self._journal.heartbeat("schedule")
+        silent = alive is not None and self.as_of - alive > 2 * self._config.window
+        return alive if silent else None
+
     def _slope(self, metric: str) -> Estimate:
-        days = [r for r in self.daily(metric) if r.estimate.judgeable]
+        days = [r for r in self.daily(metric) if r.estimate.because("low_units").reason == "low_units"]
+        days = [r for r in days if math.isfinite(r.estimate.value)]
         numbers = np.asarray([hour_of(r.window_start) / DAY for r in days])
         return slope(numbers, np.asarray([r.estimate.value for r in days]))
 
     @cached_property
     def _stale(self) -> bool:
-        """Closed windows not judged yet, or (live and shadow) a newest row that is too old."""
+        """Closed windows not judged yet, sums of another configuration, or (live and shadow) a newest row
+        that is too old."""
         scope, span = self._scope, window_hours(self._config)
         closed = closed_end(self._config, self.as_of, matured=False)
         needed = min(scope.end, closed) if self.stage == OFFLINE else closed
         if self._judged_to is None or self._judged_to < needed:
+            return True
+        frozen = self._baseline.frozen if self._baseline else None
+        if not made_for(self._connection, self._config, frozen):
             return True
         if self.stage == OFFLINE:
             return False

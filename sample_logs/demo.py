@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,7 @@ def play(log: SampleLog, folder: Path) -> Shown:
         _review(loaded, as_of)
     verdict = jobs.gate(loaded, stage=STAGE[log.stage], as_of=as_of)
     shown.lines = [f"== {log.name}: {_about(log)}", table(verdict, width=100).rstrip(), *_fired(firings)]
-    shown.lines += [f"   {line}" for line in _pointer(loaded)]
+    shown.lines += [f"   {line}" for line in _pointer(loaded, as_of)]
     shown.wrong = list(_wrong(log, firings, verdict.exit_code, rollback_fired(verdict.firings), loaded))
     shown.seconds = time.monotonic() - began
     return shown
@@ -191,10 +191,10 @@ def _fired(firings: Sequence[Mapping[str, object]]) -> list[str]:
     return lines
 
 
-def _pointer(loaded: object) -> list[str]:
+def _pointer(loaded: object, as_of: datetime) -> list[str]:
     from monitor.status import lines
 
-    return list(lines(loaded, datetime.now(UTC)))[:1]  # type: ignore[arg-type]
+    return list(lines(loaded, as_of))[:1]  # type: ignore[arg-type]
 
 
 def _wrong(

@@ -8,11 +8,14 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from monitor import config as configuration
 from monitor.config import Loaded
 from monitor.log import schema
 
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 CONFIG = """\
 store: var/monitor
 policies: {candidate: new, incumbent: old, safe: old}

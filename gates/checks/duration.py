@@ -14,13 +14,14 @@ from gates.outcome import Finding, Outcome, finding, outcome_of_reason
 from monitor.metrics.estimate import Estimate
 
 NAMED = 3
+SHORTEST_GAP = 1.0
 
 
 def duration_and_coverage(params: Params, evidence: Evidence) -> list[Finding]:
     """Three findings: length of the evidence, its longest gap, and the conditions it has seen.
 
-    PASS: at least `days` days; no gap longer than `gap_factor` × the baseline's own longest; at
-    least the share `coverage` of the conditions seen `times` times. Too short and too few
+    PASS: at least `days` days; no gap longer than `gap_factor` × the baseline's own longest (an
+    hour at least); the share `coverage` of the conditions seen `times` times. Too short and too few
     conditions are INCONCLUSIVE, since time mends them; a gap that is too long is FAIL.
     """
     return [_days(params, evidence), _gap(params, evidence), _conditions(params, evidence)]
@@ -45,7 +46,7 @@ def _gap(params: Params, evidence: Evidence) -> Finding:
     return at_most(
         what,
         gap,
-        float(params["gap_factor"]) * usual.low,
+        max(SHORTEST_GAP, float(params["gap_factor"]) * usual.low),
         metric="longest_gap_hours",
         remedy="evidence without such a gap: enter the stage again from the day after it",
     )

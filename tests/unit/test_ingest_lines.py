@@ -106,7 +106,7 @@ def test_a_line_that_is_no_reject_of_this_store_is_refused(tmp_path: Path) -> No
     assert connection.execute("SELECT COUNT(*) FROM decisions").fetchall() == [(0,)]
 
 
-PARQUET = "{policy_id: who, state_x: x, action: a.taken.1, reward: r}"
+PARQUET = "{policy_id: who, uncertainty: x, action: a.taken.1, reward: r}"
 
 
 def parquet(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -122,7 +122,7 @@ def test_parquet_structs_and_lists_are_found_by_their_path_and_rejects_keep_the_
     rows[3]["decision_id"] = None
     parquet(tmp_path, rows)
     connection = duckdb.connect()
-    config = loaded(tmp_path, "parquet", PARQUET.replace("state_x: x, ", ""))
+    config = loaded(tmp_path, "parquet", PARQUET.replace("uncertainty: x, ", ""))
     account = ingest(connection, config, as_of=NOW, now=NOW)
     assert (account.rows_in, account.loaded, account.rejected, account.faults) == (5, 4, 1, 1)
     assert connection.execute("SELECT action, reward FROM decisions ORDER BY 1").fetchall() == [

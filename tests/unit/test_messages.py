@@ -72,7 +72,7 @@ def test_a_firing_tells_both_numbers_their_distance_and_the_window():
         "which is 0.0377 below the limit 0.45."
     )
     assert message.what_happened == DROP.message + "."
-    assert message.commands == (f"monitor ack {ID}",)
+    assert message.commands == (f'monitor ack {ID} --by NAME --reason "…"',)
     above = for_firing(fired(trigger="constraint", key="heat", value=0.08, limit=0.03), action="escalate")
     assert "constraint (heat) measured 0.08, which is 0.05 above the limit 0.03." in above.how_bad
     assert above.title == "constraint (heat) fired on cooling-v7"
