@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from monitor import pii
+from monitor.config import Config
 from monitor.judge import Judged
 from monitor.triggers.firing import Firing
 from monitor.triggers.single_row import Breach, single_row
@@ -16,26 +18,39 @@ RowKey = tuple[str, int]
 
 
 def judge_breaches(
-    connection: duckdb.DuckDBPyConnection, as_of: datetime
+    connection: duckdb.DuckDBPyConnection, config: Config, as_of: datetime
 ) -> tuple[list[Judged], list[RowKey]]:
-    """Firings of rows not judged yet with ts < as-of, one an hour, rule, key and policy; and the rows."""
+    """Firings of rows not judged yet with ts < as-of, one an hour, rule, key and policy; and the rows.
+    A rejected row without a time, or with one still to come, is taken as read just now; a decision that
+    was judged under the same rule before says nothing new. Ids that the configuration calls personal
+    are hashed, which needs a connection that was armed."""
+    connection.execute(
+        """CREATE OR REPLACE TEMP TABLE unjudged AS
+           SELECT * REPLACE (CASE WHEN ts IS NULL OR (rejected AND ts >= $1) THEN $2 ELSE ts END AS ts)
+           FROM breaches WHERE judged_at IS NULL""",
+        [_naive(as_of), _naive(as_of) - timedelta(seconds=1)],
+    )
     found = connection.execute(
-        """SELECT policy_id, rule, "key", MAX(ts), COUNT(*),
-                  FIRST({decision_id: decision_id, ts: ts, value: value, file: file, line: line,
-                         rejected: rejected} ORDER BY seen, file, line) AS first_row,
-                  list(DISTINCT decision_id ORDER BY decision_id)[:100], list({file: file, line: line})
-           FROM (SELECT *, COALESCE(ts, ?) AS seen FROM breaches WHERE judged_at IS NULL)
-           WHERE seen < ? GROUP BY policy_id, rule, "key", date_trunc('hour', seen) ORDER BY MIN(seen)""",
-        [_naive(as_of) - timedelta(seconds=1), _naive(as_of)],
+        f"""SELECT policy_id, rule, "key", MAX(ts), COUNT(*),
+                  FIRST({{decision_id: decision_id, ts: ts, value: value, file: file, line: line,
+                         rejected: rejected}} ORDER BY ts, file, line) AS first_row,
+                  list(DISTINCT decision_id ORDER BY decision_id)[:100]
+           FROM (SELECT * REPLACE ({pii.shown("decision_id", config)} AS decision_id) FROM unjudged AS u
+                 WHERE ts < ? AND NOT EXISTS (
+                     FROM breaches AS b WHERE b.judged_at IS NOT NULL AND b.decision_id = u.decision_id
+                     AND b.policy_id IS NOT DISTINCT FROM u.policy_id
+                     AND b.rule = u.rule AND b."key" = u."key"))
+           GROUP BY policy_id, rule, "key", date_trunc('hour', ts) ORDER BY MIN(ts)""",
+        [_naive(as_of)],
     ).fetchall()
-    judged, rows = [], []
-    for policy, rule, key, last, count, row, ids, where in found:
+    judged = []
+    for policy, rule, key, last, count, row, ids in found:
         breach = Breach(
-            row["decision_id"] or "", row["ts"] or _naive(as_of), policy or "", rule, key or "",
+            row["decision_id"] or "", row["ts"], policy or "", rule, key or "",
             row["value"], row["file"], row["line"], bool(row["rejected"]),
         )
         judged.append(Judged(_of_rows(single_row(breach), last, int(count), ids), confirmed=True))
-        rows += [(w["file"], w["line"]) for w in where]
+    rows = connection.execute("SELECT file, line FROM unjudged WHERE ts < ?", [_naive(as_of)]).fetchall()
     return judged, rows
 
 
@@ -51,13 +66,12 @@ def mark_judged(connection: duckdb.DuckDBPyConnection, rows: Sequence[RowKey], n
         )
 
 
-def _of_rows(firing: Firing, last: datetime | None, count: int, ids: list[str]) -> Firing:
+def _of_rows(firing: Firing, last: datetime, count: int, ids: list[str]) -> Firing:
     """One firing for the rows of an hour that break the same rule, named after the first of them."""
     more = f" The same rule was broken {count} times in this hour." if count > 1 else ""
     row = f"{firing.state['file']}:{firing.state['line']}"
-    end = last.replace(tzinfo=UTC) if last else firing.window_end
     state = {**firing.state, "decision_ids": ids, "row": row, "rows": count}
-    return replace(firing, window_end=end, message=firing.message + more, state=state)
+    return replace(firing, window_end=last.replace(tzinfo=UTC), message=firing.message + more, state=state)
 
 
 def _naive(moment: datetime) -> datetime:

@@ -7,7 +7,8 @@ from typing import Any
 
 import duckdb
 
-from monitor.config import Loaded
+from monitor import pii
+from monitor.config import Config, Loaded
 from monitor.judge import false_alarms
 from monitor.readings import hour_of, load, sheet_of, window_hours
 from monitor.rules import Rule
@@ -21,11 +22,14 @@ Look = Callable[[Firing], Mapping[str, Any]]
 FAMILY_OF = {"reward_drop": "reward", "constraint": "constraint", "state_shift": "state"}
 
 
-def row_state(connection: duckdb.DuckDBPyConnection, about: Mapping[str, Any]) -> Look:
+def row_state(
+    connection: duckdb.DuckDBPyConnection, config: Config, about: Mapping[str, Any]
+) -> Look:
     """The state of a firing of single rows: the rows themselves, and what was running."""
 
     def look(firing: Firing) -> Mapping[str, Any]:
-        return {**about, "decisions": _by_id(connection, firing.state.get("decision_ids", []))}
+        ids = firing.state.get("decision_ids", [])
+        return {**about, "decisions": _by_id(connection, config, ids)}
 
     return look
 
@@ -53,7 +57,7 @@ def window_state(
             **about,
             "readings": _readings(sums, firing, start - WINDOWS_BEFORE * span, end),
             "sums": {name: float(column.sum()) for name, column in cells.columns.items()},
-            "decisions": _of_window(decisions, firing.policy_id, start, end),
+            "decisions": _of_window(decisions, config, firing.policy_id, start, end),
             "false_alarms_on_baseline": {"tripped": tripped, "windows": judged},
         }
 
@@ -78,27 +82,31 @@ def _readings(sums: duckdb.DuckDBPyConnection, firing: Firing, start: int, end: 
 
 
 def _of_window(
-    connection: duckdb.DuckDBPyConnection, policy: str, start: int, end: int
+    connection: duckdb.DuckDBPyConnection, config: Config, policy: str, start: int, end: int
 ) -> list[dict[str, Any]]:
     return _rows(
         connection,
-        "SELECT * FROM decisions WHERE policy_id = ? AND hour >= ? AND hour < ? ORDER BY row_hash LIMIT ?",
+        config,
+        "policy_id = ? AND hour >= ? AND hour < ? ORDER BY row_hash LIMIT ?",
         [policy, start, end, DECISIONS],
     )
 
 
-def _by_id(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> list[dict[str, Any]]:
-    return _rows(
-        connection,
-        "SELECT * FROM decisions WHERE decision_id IN (SELECT unnest(?::VARCHAR[])) LIMIT ?",
-        [list(ids), DECISIONS],
-    )
+def _by_id(connection: duckdb.DuckDBPyConnection, config: Config, ids: list[str]) -> list[dict[str, Any]]:
+    """Decisions by their ids as firings show them, so ids that are hidden are looked up by their hash."""
+    meant = "SELECT unnest(?::VARCHAR[])"
+    if "decision_id" in config.pii:
+        meant = f"SELECT decision_id FROM breaches WHERE {pii.hashed('decision_id')} IN ({meant})"
+    return _rows(connection, config, f"decision_id IN ({meant}) LIMIT ?", [list(ids), DECISIONS])
 
 
 def _rows(
-    connection: duckdb.DuckDBPyConnection, select: str, parameters: list[object]
+    connection: duckdb.DuckDBPyConnection, config: Config, condition: str, parameters: list[object]
 ) -> list[dict[str, Any]]:
-    found = connection.execute(select, parameters)
+    columns = [c for c, *_ in connection.execute("SELECT * FROM decisions LIMIT 0").description or []]
+    found = connection.execute(
+        f"SELECT {pii.row(config, columns)} FROM decisions WHERE {condition}", parameters
+    )
     names = [column[0] for column in found.description or []]
     return [
         {name: value for name, value in zip(names, row, strict=True) if value is not None}

@@ -176,13 +176,31 @@ def ingest(
                 f"{count} rejected lines written to {export_rejects}; mend `raw` in it, then "
                 f"run `monitor ingest --load-mended {export_rejects}`"
             )
+            for line in _hidden_lines(loaded.config):
+                typer.echo(line)
             return
         with _progress() as progress:
             if load_mended:
                 account = rejects.load_mended(connection, loaded, load_mended, as_of=now, now=now)
+                hidden = _hidden_lines(loaded.config)
             else:
                 account = read_logs(connection, loaded, as_of=now, now=now, progress=progress)
-    for line in _account_lines(account):
+                hidden = []
+    for line in [*_account_lines(account), *hidden]:
+        typer.echo(line)
+
+
+@app.command()
+def prune(
+    config: ConfigPath = DEFAULT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete raw decisions older than `retention`; their sums, readings and the journal stay."""
+    from monitor import config as configuration
+    from monitor import jobs
+
+    pruned = jobs.prune(configuration.load(config), now=_now(), dry=dry_run)
+    for line in pruned.lines(dry=dry_run) or [f"nothing is older than {pruned.before:%Y-%m-%d}"]:
         typer.echo(line)
 
 
@@ -343,6 +361,8 @@ def _account_lines(account: Any) -> list[str]:
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
         f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
     ]
+    if account.pruned:
+        lines.append(f"{account.pruned} rejected rows are from before the days that were pruned")
     lines += [f"not read: {problem}" for problem in account.problems]
     lines += [f"no file matches {pattern}" for pattern in account.unmatched]
     return lines
@@ -354,8 +374,8 @@ def _hidden_lines(config: Any) -> list[str]:
         return []
     names = ", ".join(config.pii)
     return [
-        f"values of {names} are hashed in rejects and a text with `pii:` does not load: write the values in "
-        "its `raw` again, or mend its line in the log file itself"
+        f"values of {names} are hashed in rejects and a text with `pii:` does not load: write the values "
+        "in its `raw` again, or mend its line in the log file itself"
     ]
 
 

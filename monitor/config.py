@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -44,9 +45,9 @@ CANONICAL = (
 CANONICAL_PREFIXES = (
     "state_", "action_", "candidate_action_", "proposed_action_", "cost_", "predicted_"
 )
+PERSONAL = ("decision_id", "unit_id", "episode_id")
+RETENTION_SLACK = timedelta(days=7)
 NOT_YET = {
-    "retention": "limits on how long raw decisions are kept",
-    "pii": "hashing of personal columns",
     "experiment": "A/B comparison",
     "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
@@ -75,6 +76,13 @@ def _duration(value: Any) -> Any:
     if not match:
         raise PydanticCustomError("duration", "must be a duration such as 10m, 1h, 24h or 30d")
     return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+
+
+def _shown(value: timedelta) -> str:
+    """A duration as the file writes it, in days where they are whole."""
+    seconds = int(value.total_seconds())
+    unit = next(u for u in ("d", "h", "m", "s") if seconds % UNITS[u] == 0)
+    return f"{seconds // UNITS[unit]}{unit}"
 
 
 def _instant(value: Any) -> Any:
@@ -362,6 +370,8 @@ class Config(Model):
     alerts: Alerts = Alerts()
     expectations: Expectations | None = None
     checklists: str | None = None
+    retention: Duration | None = None
+    pii: list[str] = []
 
     @field_validator("window")
     @classmethod
@@ -370,6 +380,44 @@ class Config(Model):
         if hours < 1 or hours != int(hours) or 24 % hours:
             raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
         return value
+
+    @field_validator("retention")
+    @classmethod
+    def _outlasts_what_comes_late(cls, value: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        if value is None or not {"reward", "outcome", "log"} <= set(info.data):
+            return value
+        outcome = info.data["outcome"]
+        matures = max(info.data["reward"].matures_after, outcome.matures_after if outcome else timedelta(0))
+        least = matures + info.data["log"].dedupe_within + RETENTION_SLACK
+        if value < least:
+            raise PydanticCustomError(
+                "retention",
+                "{value} is less than {least}, which is maturity + log.dedupe_within + 7d: rewards and "
+                "repeats would come for decisions that are gone",
+                {"value": _shown(value), "least": _shown(least)},
+            )
+        return value
+
+    @field_validator("pii")
+    @classmethod
+    def _can_be_hidden(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        state, conditions = info.data.get("state", State()), info.data.get("conditions", {})
+        known = [*PERSONAL, *(f"state_{f}" for f in state.categorical)]
+        for name in value:
+            if name not in known:
+                raise PydanticCustomError(
+                    "pii",
+                    "'{name}' cannot be hidden: only {known} can, because numbers and what reports are "
+                    "grouped by stay readable{hint}",
+                    {"name": name, "known": ", ".join(known), "hint": did_you_mean(name, known)},
+                )
+            if name.removeprefix("state_") in conditions:
+                raise PydanticCustomError(
+                    "pii",
+                    "'{name}' cannot be hidden while conditions.{feature} shows its values in every report",
+                    {"name": name, "feature": name.removeprefix("state_")},
+                )
+        return list(dict.fromkeys(value))
 
     @model_validator(mode="after")
     def _known_conditions(self) -> Config:
@@ -417,8 +465,9 @@ class Config(Model):
 
     @property
     def config_hash(self) -> str:
-        """Hash of what changes numbers: not store, alerts or rollback."""
-        body = self.model_dump(mode="json", exclude={"store", "alerts", "rollback", "acting", "act_within"})
+        """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
+        unchanging = {"store", "alerts", "rollback", "acting", "act_within", "retention", "pii"}
+        body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -23,7 +23,7 @@ from gates import stages
 from gates.checklist import load as load_checklist
 from gates.evaluate import RecordedFiring, Verdict, judge, to_json
 from gates.outcome import Outcome
-from monitor import __version__, acting, capture, expectations, readings, rules
+from monitor import __version__, acting, capture, expectations, pii, readings, retention, rules
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.chain import instant
 from monitor.config import Config, ConfigError, Loaded
@@ -33,10 +33,11 @@ from monitor.judge import judge_windows
 from monitor.log import profile, schema
 from monitor.log.ingest import Account, ingest
 from monitor.metrics.estimate import Estimate
+from monitor.retention import Pruned
 from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
-from monitor.sums.build import build
+from monitor.sums.build import build, up_to_date
 
 Progress = Callable[[str, int, int], None]
 EVENT_KINDS = ("firing", "incident", "rollback")
@@ -87,16 +88,16 @@ def run(
             since = acting.armed_at(journal, config.acting, now) if not dry else now
             level = acting.effective_level(journal.events("arm"), config.acting)
             terms = acting.Acting(loaded, now, level, since, _stage(journal, store, config, as_of))
-            found, rows = judge_breaches(connection, as_of)
+            found, rows = judge_breaches(connection, config, as_of)
             if not dry:
-                look = capture.row_state(connection, _about(loaded, None, numbers))
+                look = capture.row_state(connection, config, _about(loaded, None, numbers))
                 report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
                 report.done += acting.settle(journal, terms, report.firings)
                 mark_judged(connection, rows, now)
             frozen = _baseline(journal, connection, loaded, store, as_of, now)
             report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
             report.problem = _profile(connection, config, as_of)
-        build(store, config, frozen.frozen if frozen else None, progress)
+        build(store, config, frozen.frozen if frozen else None, progress, told=report.done)
         report.windows = readings.measure(store, config, frozen, as_of, progress)
         _judge(journal, store, loaded, frozen, numbers, terms, report, as_of)
         _validate(loaded, store, frozen, report, as_of)
@@ -104,6 +105,7 @@ def run(
             report.verdict = _stage_verdict(journal, loaded, terms, as_of)
             report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
             journal.beat("run", now)
+            report.done += _prune_daily(store, config, frozen, now)
     return report
 
 
@@ -128,6 +130,7 @@ def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: dateti
                 ["baseline: the period has not closed or holds fewer than "
                  f"{baselines.MIN_ROWS} decisions; nothing was frozen"]
             )
+        pii.arm(connection, loaded)
         frozen = baselines.freeze(connection, config, store.baselines)
         _note_baseline(journal, config, frozen, reason, now)
         connection.execute("INSERT INTO dirty_hours SELECT DISTINCT hour FROM decisions")
@@ -158,6 +161,23 @@ def _validate(
     report.unmet, report.problem = told.unmet, told.problem
 
 
+def prune(loaded: Loaded, *, now: datetime, dry: bool) -> Pruned:
+    """Delete raw decisions older than `retention`. Raises ConfigError when it is not set, or when the
+    sums are not those of this configuration: what they lack could not be summed any more."""
+    store, config = store_of(loaded), loaded.config
+    if config.retention is None:
+        raise ConfigError(["monitor.yaml: `retention` is not set, so nothing is ever pruned; such as 90d"])
+    store.create()
+    with one_at_a_time(store.folder), _journal(store) as journal:
+        _refuse_changed_baseline(journal, config)
+        frozen = current_baseline(journal, store)
+        with opened(store.decisions) as connection:
+            schema.create(connection, config)
+            if not up_to_date(connection, store, config, frozen.frozen if frozen else None):
+                raise ConfigError(["the sums are not those of monitor.yaml yet; run `monitor run` first"])
+            return retention.prune(connection, config, now=now, baseline_frozen=frozen is not None, dry=dry)
+
+
 def current_baseline(journal: Journal, store: Store) -> Baseline | None:
     """The frozen baseline that the journal names, None before the first."""
     known = _known_baseline(journal)
@@ -177,6 +197,15 @@ def _journal(store: Store) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+def _prune_daily(store: Store, config: Config, frozen: Baseline | None, now: datetime) -> list[str]:
+    if config.retention is None:
+        return []
+    with opened(store.decisions) as connection:
+        if not retention.due(connection, config, now):
+            return []
+        return retention.prune(connection, config, now=now, baseline_frozen=frozen is not None).lines()
 
 
 def _judge(
@@ -204,6 +233,7 @@ def _judge(
             report.done += [f"would record: {j.firing.message}" for j in judged]
             return
         with opened_if_there(store.decisions) as decisions:
+            pii.arm(decisions, loaded)
             about = _about(loaded, frozen, numbers)
             look = capture.window_state(connection, decisions, loaded, frozen, numbers, about)
             new = acting.record(journal, judged, terms, look, identity=_window_identity)

@@ -24,6 +24,7 @@ HASHED = r"pii:[0-9a-f]{16}"
 SHORTEST = 4
 NAMES = "CREATE TABLE IF NOT EXISTS pii_names (hash VARCHAR, value VARCHAR)"
 DERIVED_FROM_IDS = ("unit_hash", "row_hash")
+Steps = tuple[str | int, ...]
 
 
 def arm(connection: duckdb.DuckDBPyConnection, loaded: Loaded) -> None:
@@ -59,24 +60,26 @@ def row(config: Config, columns: Sequence[str]) -> str:
     return ", ".join(f"{shown(c, config)} AS {quoted(c)}" for c in kept)
 
 
-def masked(raw: str, paths: Sequence[tuple[str | int, ...]], where: str) -> str:
-    """SQL of a rejected record as it may be kept: an object with its personal values hashed.
+def masked(raw: str, fields: Mapping[Steps, bool], where: str) -> str:
+    """SQL of a rejected record as it may be kept: of an object the `fields` that are read, by path, the
+    personal ones (true) hashed.
 
-    `paths` lead to them. A text that is no object, has them in a list, or repeats one of at least 4
-    characters elsewhere is replaced by its hash, its length and `where` it stands.
+    Another text is replaced by its hash, its length and `where` it stands; so is an object that has
+    personal values in a list, or repeats one of at least 4 characters in another field.
     """
     instead = f"{hashed(raw)} || ' (' || length({raw}) || ' characters, ' || {where} || ')'"
-    if not paths or any(isinstance(step, int) for path in paths for step in path):
+    values = {path: f"json_extract_string({raw}, {literal(_pointer(path))})" for path in fields}
+    tree = _tree(
+        {path: hashed(values[path]) if hidden else f"json_extract({raw}, {literal(_pointer(path))})"
+         for path, hidden in fields.items()}
+    )  # fmt: skip
+    if tree is None:
         return instead
-    found = [(path, f"json_extract_string({raw}, {literal(_pointer(path))})") for path in paths]
-    patched = raw
-    for path, value in found:
-        patch = f"CASE WHEN {value} IS NULL THEN '{{}}'::JSON ELSE {_patch(path, hashed(value))} END"
-        patched = f"json_merge_patch({patched}, {patch})"
-    text = f"CAST({patched} AS VARCHAR)"
+    text = f"CAST(json_merge_patch('{{}}', {_object(tree)}) AS VARCHAR)"
     repeated = " OR ".join(
-        f"coalesce(length({value}) >= {SHORTEST} AND contains({text}, {value}), false)" for _, value in found
-    )
+        f"coalesce(length({values[path]}) >= {SHORTEST} AND contains({text}, {values[path]}), false)"
+        for path, hidden in fields.items() if hidden
+    ) or "false"  # fmt: skip
     readable = f"NOT contains({raw}, chr(0)) AND json_valid({raw}) AND left(ltrim({raw}), 1) = '{{'"
     return f"CASE WHEN {readable} THEN CASE WHEN {repeated} THEN {instead} ELSE {text} END ELSE {instead} END"
 
@@ -146,11 +149,25 @@ def _make(path: Path) -> None:
         draft.unlink()
 
 
-def _pointer(path: Sequence[str | int]) -> str:
+def _pointer(path: Steps) -> str:
     return "$" + "".join('."' + str(step).replace('"', '\\"') + '"' for step in path)
 
 
-def _patch(path: Sequence[str | int], value: str) -> str:
-    for step in reversed(path):
-        value = f"json_object({literal(str(step))}, {value})"
-    return value
+def _tree(leaves: Mapping[Steps, str]) -> dict[str, Any] | None:
+    """Leaves by path as nested mappings, None where a path goes into a list or through another one."""
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        node: Any = tree
+        for step in path[:-1]:
+            node = node.setdefault(step, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or path[-1] in node or any(isinstance(s, int) for s in path):
+            return None
+        node[path[-1]] = leaf
+    return tree or None
+
+
+def _object(tree: Mapping[str, Any]) -> str:
+    parts = (
+        f"{literal(key)}, {_object(leaf) if isinstance(leaf, dict) else leaf}" for key, leaf in tree.items()
+    )
+    return f"json_object({', '.join(parts)})"

@@ -32,11 +32,19 @@ ROOMS: dict[str, set[str]] = {
     "monitor/journal.py": {"monitor.chain"},
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
     "monitor/store.py": {"duckdb"},
+    "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},
+    "monitor/retention.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
     "monitor/metrics": {"numpy", "scipy", "monitor.metrics"},
     "monitor/triggers": {"numpy", "scipy", "monitor.metrics", "monitor.triggers"},
-    "monitor/log": {*STORES, "monitor.log", "monitor.config", "monitor.store", "monitor.suite"},
-    "monitor/sums": {*STORES, "monitor.sums", "monitor.metrics", "monitor.config", "monitor.store"},
+    "monitor/log": {
+        *STORES, "monitor.log", "monitor.config", "monitor.store", "monitor.suite", "monitor.pii",
+        "monitor.retention",
+    },
+    "monitor/sums": {
+        *STORES, "monitor.sums", "monitor.metrics", "monitor.config", "monitor.store", "monitor.pii",
+        "monitor.retention",
+    },
     **{
         file: {*STORES, "monitor", "gates", "alerts", "sample_logs", "typer", "rich"}
         for file in WIRING

@@ -14,8 +14,9 @@ class AccountError(Exception):
 @dataclass
 class FileAccount:
     """Counts of one file. rows_in = loaded + duplicates + late_rewards + recommendations + rejected;
-    `waiting` are those late rewards and recommendations whose decision has not arrived; `faults`
-    are fields set to NULL. `problem` says why the file was not read at all."""
+    `waiting` are those late rewards and recommendations whose decision has not arrived; `pruned` the
+    rejected ones that are older than what was pruned; `faults` are fields set to NULL. `problem` says
+    why the file was not read at all."""
 
     file: str
     kind: str
@@ -26,6 +27,7 @@ class FileAccount:
     recommendations: int = 0
     waiting: int = 0
     rejected: int = 0
+    pruned: int = 0
     faults: int = 0
     problem: str | None = None
 
@@ -76,6 +78,10 @@ class Account:
     @property
     def rejected(self) -> int:
         return self._total("rejected")
+
+    @property
+    def pruned(self) -> int:
+        return self._total("pruned")
 
     @property
     def faults(self) -> int:

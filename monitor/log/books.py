@@ -7,6 +7,7 @@ from datetime import datetime
 
 import duckdb
 
+from monitor import pii
 from monitor.config import Config
 from monitor.log.fields import Typing, faults
 from monitor.log.readers import Batch
@@ -33,7 +34,12 @@ class Batched:
     @property
     def hour(self) -> int:
         """Hour for a record whose own time cannot be used."""
-        return self.first_hour if self.first_hour is not None else int(self.as_of.timestamp() // 3600)
+        return self.first_hour if self.first_hour is not None else self.arrival
+
+    @property
+    def arrival(self) -> int:
+        """Hour in which the batch is read, in event time."""
+        return int(self.as_of.timestamp() // 3600)
 
 
 def keep_rejects(work: Batched, any_fate: bool) -> None:
@@ -46,7 +52,8 @@ def keep_rejects(work: Batched, any_fate: bool) -> None:
     )
     work.connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE new_rejects AS
-            SELECT {literal(work.file)} AS file, f.line, {literal(work.kind)} AS source, f.reason, o.raw,
+            SELECT {literal(work.file)} AS file, f.line, {literal(work.kind)} AS source, f.reason,
+                CASE WHEN f.reason = 'pruned' THEN '' ELSE {_kept(work, "o.raw", "f.line")} END AS raw,
                 coalesce({hour}, {work.hour}) AS hour, NULL::TIMESTAMP AS mended_at
             FROM thrown f JOIN ({work.typing.reader.originals(work.batch, "thrown")}) o USING (line)
             JOIN typed t USING (line)"""
@@ -71,7 +78,7 @@ def keep_faults(work: Batched) -> int:
         f"""CREATE OR REPLACE TEMP TABLE new_faults AS
             SELECT {literal(work.file)} AS file, line, decision_id, policy_id,
                 coalesce(hour, {work.hour}) AS hour, fault.column_name AS column_name,
-                fault.reason AS reason, fault.value AS value
+                fault.reason AS reason, {_fault_value(work.config)} AS value
             FROM ({faults(work.typing, work.batch, "unsound")}) f
             JOIN (SELECT line, decision_id, {whose} FROM typed) t USING (line)"""
     )
@@ -87,8 +94,29 @@ def keep_faults(work: Batched) -> int:
 
 
 def dirty(connection: duckdb.DuckDBPyConnection, hours: str) -> None:
-    """Mark the hours of a SELECT as dirty: their sums are computed again."""
+    """Mark the hours of a SELECT as dirty: their sums are computed again. Never an hour whose
+    decisions were pruned: its sums cannot be had from what is left."""
     connection.execute(
         f"""INSERT INTO dirty_hours SELECT hour FROM ({hours}) found(hour)
-            WHERE hour IS NOT NULL AND hour NOT IN (SELECT hour FROM dirty_hours)"""
+            WHERE hour IS NOT NULL AND hour NOT IN (SELECT hour FROM dirty_hours)
+            AND NOT EXISTS (FROM pruned WHERE before_hour > found.hour)"""
     )
+
+
+def _kept(work: Batched, raw: str, line: str) -> str:
+    """The text of a rejected record, without the values of personal columns."""
+    if not work.config.pii:
+        return raw
+    reader, fields = work.typing.reader, dict[pii.Steps, bool]()
+    for column in work.typing.columns if reader.objects else ():
+        for path in map(reader.steps, column.paths):
+            fields[path] = fields.get(path, False) or column.name in work.config.pii
+    return pii.masked(raw, fields, f"{literal(work.file + ':')} || {line}")
+
+
+def _fault_value(config: Config) -> str:
+    if not config.pii:
+        return "fault.value"
+    personal = ", ".join(literal(c) for c in config.pii)
+    value = pii.hashed("fault.value")
+    return f"CASE WHEN fault.column_name IN ({personal}) THEN {value} ELSE fault.value END"

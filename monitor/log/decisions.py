@@ -42,8 +42,11 @@ def load(work: Batched, account: FileAccount) -> None:
         _settle_repeats(work, low, high)
     if late_rows:
         account.waiting += late.take(work, "late AND reason IS NULL")
-    for fate, count in connection.execute("SELECT fate, COUNT(*) FROM fates GROUP BY 1").fetchall():
+    for fate, count, pruned in connection.execute(
+        "SELECT fate, COUNT(*), COUNT(*) FILTER (reason = 'pruned') FROM fates GROUP BY 1"
+    ).fetchall():
         setattr(account, fate, getattr(account, fate) + count)
+        account.pruned += pruned
         rows -= count
     account.loaded += rows
     exceptional = bool(connection.execute("SELECT COUNT(*) FROM fates").fetchall()[0][0])

@@ -30,12 +30,13 @@ CANDIDATE_PROPENSITY = {"probability": "{v} BETWEEN 0 AND 1", "density": "{v} >=
 
 @dataclass(frozen=True)
 class Typing:
-    """What turns the cells of one source into typed columns."""
+    """What turns the cells of one source into typed columns. `floor`: decisions before it were pruned."""
 
     config: Config
     source: Source
     columns: Sequence[Column]
     reader: Reader
+    floor: datetime | None = None
 
     @property
     def present(self) -> list[str]:
@@ -218,7 +219,12 @@ def _reason(typing: Typing, limit: datetime) -> str:
         WHEN {quoted(ts.name)} IS NULL AND {_late(typing)} THEN NULL
         WHEN {quoted(ts.name)} IS NULL THEN 'no_ts'
         WHEN NOT coalesce(isfinite({value}), false) THEN 'bad_ts'
-        WHEN {value} > TIMESTAMP {literal(limit.replace(tzinfo=None).isoformat(sep=' '))} THEN 'future' END"""
+        WHEN {value} > {_instant(limit)} THEN 'future'
+        {f"WHEN {value} < {_instant(typing.floor)} THEN 'pruned'" if typing.floor else ""} END"""
+
+
+def _instant(moment: datetime) -> str:
+    return f"TIMESTAMP {literal(moment.replace(tzinfo=None).isoformat(sep=' '))}"
 
 
 def _late(typing: Typing) -> str:

@@ -10,12 +10,14 @@ import glob
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from monitor import pii, retention
 from monitor.config import Loaded, Source
 from monitor.log import decisions, late, ledger, recommendations, schema
 from monitor.log.account import Account, FileAccount
@@ -47,6 +49,7 @@ def ingest(
     """
     connection.execute("SET TimeZone = 'UTC'")
     schema.create(connection, loaded.config)
+    pii.arm(connection, loaded)
     account = Account()
     read: set[tuple[str, str]] = set()
     for kind in ORDER:
@@ -79,6 +82,7 @@ def load(
     the last lines read. Raises FileError, AccountError."""
     kind = typing.source.kind
     account = FileAccount(name, kind)
+    typing = replace(typing, floor=retention.floor(connection))
     limit = max(as_of, now).astimezone(UTC) + AHEAD
     work: Batched | None = None
     last: Chunk | None = None
@@ -133,7 +137,7 @@ def _read(
         raise
     except (FileError, duckdb.Error, pa.ArrowException, OSError, EOFError, zlib.error) as error:
         connection.execute("ROLLBACK")
-        return FileAccount(name, source.kind, problem=_sentence(name, error))
+        return FileAccount(name, source.kind, problem=_sentence(name, error, bool(loaded.config.pii)))
     except BaseException:
         connection.execute("ROLLBACK")
         raise
@@ -160,6 +164,8 @@ def _count(connection: duckdb.DuckDBPyConnection, select: str) -> int:
     return int(connection.execute(select).fetchall()[0][0])
 
 
-def _sentence(name: str, error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+def _sentence(name: str, error: Exception, personal: bool) -> str:
+    """What went wrong; a database's own words may quote values, so not where some are personal."""
+    quotes = personal and isinstance(error, (duckdb.Error, pa.ArrowException))
+    text = str(error).splitlines()[0] if str(error) and not quotes else type(error).__name__
     return text if isinstance(error, FileError) else f"{name} cannot be read: {text}"

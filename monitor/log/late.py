@@ -10,6 +10,7 @@ from datetime import UTC, timedelta
 
 import duckdb
 
+from monitor import pii
 from monitor.config import Config
 from monitor.log import schema
 from monitor.log.account import FileAccount
@@ -84,13 +85,13 @@ def arrive(work: Batched, arrived: str, span: str) -> None:
     if connection.execute("SELECT COUNT(*) FROM incoming").fetchall() == [(0,)]:
         return
     settle(connection, work.config, span)
-    end_waiting(connection, work.hour)
+    end_waiting(connection, work.config, work.hour)
 
 
-def end_waiting(connection: duckdb.DuckDBPyConnection, hour: int) -> None:
+def end_waiting(connection: duckdb.DuckDBPyConnection, config: Config, hour: int) -> None:
     """Take the settled records out of `waiting`; those in conflict become rejects."""
     connection.execute(
-        f"""INSERT INTO rejects SELECT w.file, w.line, w.source, s.reason, to_json(w)::VARCHAR,
+        f"""INSERT INTO rejects SELECT w.file, w.line, w.source, s.reason, {_raw(config)},
                 coalesce(s.hour, {hour}), NULL
             FROM waiting w JOIN settled s ON w.rowid = s.line WHERE s.fate = 'rejected'"""
     )
@@ -130,6 +131,15 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> 
                 ELSE 'late_rewards' END AS fate FROM matched)"""
     )
     _update(connection, config)
+
+
+def _raw(config: Config) -> str:
+    record = "to_json(w)::VARCHAR"
+    if "decision_id" not in config.pii:
+        return record
+    columns = ("decision_id", *schema.LATE, *schema.recommended(config))
+    fields: dict[pii.Steps, bool] = {(c,): c in config.pii for c in columns}
+    return pii.masked(record, fields, "w.file || ':' || w.line")
 
 
 def _step(name: str, config: Config) -> str:
@@ -205,7 +215,8 @@ def _wait(work: Batched) -> None:
                 AND w.reward_ts IS NOT DISTINCT FROM i.reward_ts)"""
     )
     connection.execute(
-        f"""INSERT INTO waiting BY NAME SELECT 'rewards' AS source, {literal(work.file)} AS file, i.*
+        f"""INSERT INTO waiting BY NAME SELECT 'rewards' AS source, {literal(work.file)} AS file,
+                {work.arrival} AS hour, i.*
             FROM incoming i JOIN settled s USING (line) WHERE s.fate = 'waiting'"""
     )
 

@@ -37,12 +37,15 @@ class Batch:
 class Reader(Protocol):
     """`batches` yields the file piece by piece. Of a batch, `cells` is a SELECT of line, bad (the
     reason why a record cannot be read, or NULL), raw and one cell per column, `originals` a SELECT
-    of line and raw; `only` names a table of the lines to keep. `types` gives the SQL type of every
-    cell. `nested` is a condition that is true where a cell is a list or an object and not a plain
-    text (None where that cannot be)."""
+    of line and raw; `only` names a table of the lines to keep. `objects`: raw is a JSON object where
+    it can be read, and `steps` leads to a path in it. `types` gives the SQL type of every cell. `nested`
+    is a condition that is true where a cell is a list or an object and not a plain text (None where
+    that cannot be)."""
 
     types: Mapping[str, str]
+    objects: bool
 
+    def steps(self, path: str) -> tuple[str | int, ...]: ...
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]: ...
     def cells(self, batch: Batch, only: str | None = None) -> str: ...
     def originals(self, batch: Batch, only: str | None = None) -> str: ...
@@ -53,12 +56,17 @@ class JsonLines:
     """One JSON object a line. Where a line does not parse, what a single-row rule needs is still
     looked for in its text, so that a torn line does not hide a violation."""
 
+    objects = True
+
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
         self.path, self.columns = path, columns
         self.types: Mapping[str, str] = {c.name: "VARCHAR" for c in columns}
         self.paths = list(dict.fromkeys(p for c in columns for p in c.paths))
+
+    def steps(self, path: str) -> tuple[str | int, ...]:
+        return tuple(steps(path))
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
         return _line_batches(connection, self.path, begin)
@@ -94,6 +102,8 @@ class Csv:
     """One record a line, after a header. Fields may be quoted; a quoted line break is not supported:
     such a record is rejected and its neighbours are not touched."""
 
+    objects = False
+
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
@@ -104,6 +114,9 @@ class Csv:
         twice = {p for c in self.columns for p in c.paths if self.header.count(p) > 1}
         if twice:
             raise FileError(f"{path.name} has two columns named '{min(twice)}' in its header")
+
+    def steps(self, path: str) -> tuple[str | int, ...]:
+        return (path,)
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
         for batch in _line_batches(connection, self.path, begin):
@@ -135,6 +148,8 @@ class Csv:
 class Parquet:
     """Typed columns, read natively; `line` is the row number from 1."""
 
+    objects = True
+
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, source: Source, columns: Sequence[Column]
     ) -> None:
@@ -150,6 +165,9 @@ class Parquet:
             raise FileError(f"{path.name} lacks a mapped column: {str(error).splitlines()[0]}") from None
         self.types: Mapping[str, str] = {name: type_ for name, type_, *_ in cells}
         ((self.rows,),) = connection.execute(f"SELECT COUNT(*) FROM {self.file}").fetchall()
+
+    def steps(self, path: str) -> tuple[str | int, ...]:
+        return (path,) if path in self.known else tuple(steps(path))
 
     def batches(self, connection: duckdb.DuckDBPyConnection, begin: Start) -> Iterator[Batch]:
         for first in range(0, self.rows, ROWS):

@@ -49,7 +49,7 @@ def arrive(work: Batched, arrived: str, span: str) -> None:
     if work.connection.execute("SELECT COUNT(*) FROM incoming").fetchall() == [(0,)]:
         return
     settle(work.connection, work.config, span)
-    late.end_waiting(work.connection, work.hour)
+    late.end_waiting(work.connection, work.config, work.hour)
 
 
 def settle(connection: duckdb.DuckDBPyConnection, config: Config, span: str) -> None:
@@ -117,7 +117,8 @@ def _wait(work: Batched, columns: Sequence[str]) -> int:
             AND w.decision_id = i.decision_id AND {equal})"""
     )
     connection.execute(
-        f"""INSERT INTO waiting BY NAME SELECT 'recommendations' AS source, {literal(work.file)} AS file, i.*
+        f"""INSERT INTO waiting BY NAME SELECT 'recommendations' AS source, {literal(work.file)} AS file,
+                {work.arrival} AS hour, i.*
             FROM incoming i JOIN settled s USING (line) WHERE s.fate = 'waiting'"""
     )
     ((count,),) = connection.execute("SELECT COUNT(*) FROM settled WHERE fate = 'waiting'").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from monitor import pii
 from monitor.config import Loaded, Source
 from monitor.log import schema
 from monitor.log.account import Account, FileAccount
@@ -37,9 +39,10 @@ class Mended:
 
 def export(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     """Write every reject that is not mended yet as a JSON line {file, line, source, reason, raw};
-    returns how many."""
+    returns how many. What came after its time was pruned is left out: nothing can mend that."""
     rows = connection.execute(
-        f"SELECT {', '.join(KEYS)} FROM rejects WHERE mended_at IS NULL ORDER BY file, line"
+        f"SELECT {', '.join(KEYS)} FROM rejects WHERE mended_at IS NULL AND reason <> 'pruned' "
+        "ORDER BY file, line"
     )
     count = 0
     with path.open("w", encoding="utf-8") as out:
@@ -56,11 +59,13 @@ def load_mended(
     """Load the texts of a mended export with the readers of their sources, in one transaction.
 
     A record that loads, or whose text was changed, marks its reject as mended; a changed one that
-    is rejected again is a new reject. Lines left out of the file stay as they are. Raises FileError
-    when the file is no such export or names a source that the configuration no longer has.
+    is rejected again is a new reject. Lines left out of the file stay as they are, and so does a text
+    that was not changed and holds hashes of personal columns. Raises FileError when the file is no
+    such export, names a source that the configuration no longer has, or has a hash in a changed text.
     """
     connection.execute("SET TimeZone = 'UTC'")
     schema.create(connection, loaded.config)
+    pii.arm(connection, loaded)
     account = Account()
     connection.execute("BEGIN")
     try:
@@ -94,7 +99,14 @@ def _records(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[tuple[st
                 "change only `raw`, or export the rejects again"
             ) from None
         if not isinstance(raw, str):
-            raise FileError(f"{path.name}:{number}: `raw` must be the text of the record, not {raw!r}")
+            raise FileError(f"{path.name}:{number}: `raw` must be the text of the record")
+        if re.search(pii.HASHED, raw):
+            if raw == before:
+                continue
+            raise FileError(
+                f"{path.name}:{number} still has the hash of a personal value; write the value in its place, "
+                f"or mend line {line} of {file} itself"
+            )
         found[(kind, file)][line] = Mended(line, raw, reason == "invalid_utf8" and raw == before)
     return {where: list(lines.values()) for where, lines in found.items()}
 

@@ -41,6 +41,7 @@ BOOKS = """
     CREATE TABLE IF NOT EXISTS files (file VARCHAR, source VARCHAR, size BIGINT, modified DOUBLE,
         head VARCHAR, tail VARCHAR, "offset" BIGINT, lines BIGINT, open_from BIGINT, read_at TIMESTAMP);
     CREATE TABLE IF NOT EXISTS dirty_hours (hour BIGINT);
+    CREATE TABLE IF NOT EXISTS pruned (before_hour BIGINT, terms VARCHAR);
     CREATE TABLE IF NOT EXISTS reward_parts (decision_id VARCHAR, reward DOUBLE, reward_ts TIMESTAMP);
 """
 
@@ -85,7 +86,8 @@ def create(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
     _extend(connection, "decisions", columns)
     waiting = {"decision_id": "text", **{c: columns[c] for c in LATE}}
     waiting |= {c: columns[c] for c in recommended(config)}
-    _extend(connection, "waiting", {"source": "text", "file": "text", "line": "whole", **waiting})
+    where = {"source": "text", "file": "text", "line": "whole", "hour": "whole"}
+    _extend(connection, "waiting", {**where, **waiting})
 
 
 def _predicted(config: Config) -> list[str]:

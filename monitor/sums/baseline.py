@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from monitor import pii
 from monitor.config import Config
 from monitor.metrics.constraint import variance_inflation
 from monitor.metrics.divergence import block_maxima
@@ -72,7 +73,9 @@ def specification(config: Config) -> dict[str, Any] | None:
     """What a frozen baseline is bound to: a change of it asks for a new freeze."""
     if config.baseline is None:
         return None
+    hidden = [c for c in config.pii if c.startswith("state_")]
     return {
+        **({"hidden": hidden} if hidden else {}),
         "policy": config.baseline.policy,
         "from": config.baseline.start.isoformat(),
         "to": config.baseline.end.isoformat(),
@@ -123,6 +126,7 @@ def freeze(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) 
         "longest_gap_hours": _longest_gap(connection, config),
     }
     body = json.loads(json.dumps(body))
+    pii.hide_categories(connection, config, body["features"])
     found = Baseline(_hash(body), body)
     temporary = folder / f".{found.hash}.tmp"
     temporary.write_text(json.dumps(body), "utf-8")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from monitor.config import Config
-from monitor.store import Store, literal, opened, quoted
+from monitor.pii import with_categories
+from monitor.retention import floor_hour, kept_sums
+from monitor.store import Store, has_table, literal, opened, quoted
 from monitor.sums import FAMILIES
 from monitor.sums.family import Family, Frozen
 
@@ -25,13 +28,21 @@ BOOKKEEPING = """
 """
 
 
-def build(store: Store, config: Config, baseline: Frozen | None, progress: Progress | None = None) -> int:
+def build(
+    store: Store,
+    config: Config,
+    baseline: Frozen | None,
+    progress: Progress | None = None,
+    told: list[str] | None = None,
+) -> int:
     """Sum dirty hours again, and every hour of a family whose SQL changed; returns hours summed.
 
     Killed at any moment it leaves hours dirty, never wrong: dirty hours are cleared only after the
-    sums are committed. Hours whose sums changed are noted as pending for the readings.
+    sums are committed. Hours whose sums changed are noted as pending for the readings. Sums of pruned
+    hours stay where they can; where not, `told` gets a sentence.
     """
     with opened(store.decisions) as connection:
+        baseline = _named(connection, config, baseline)
         dirty = [h for (h,) in connection.execute("SELECT DISTINCT hour FROM dirty_hours").fetchall()]
         every = None
         built: list[tuple[Family, str, list[int]]] = []
@@ -40,7 +51,7 @@ def build(store: Store, config: Config, baseline: Frozen | None, progress: Progr
             select = family.select(config, baseline)
             if select is None:
                 continue
-            sql_hash = hashlib.sha256(select.encode()).hexdigest()[:16]
+            sql_hash = _hash(select)
             if before.get(name) == sql_hash:
                 built.append((family, sql_hash, dirty))
             else:
@@ -56,9 +67,37 @@ def build(store: Store, config: Config, baseline: Frozen | None, progress: Progr
             if hours is not wanted:
                 _want(connection, wanted := hours)
             _stage(connection, family, config, baseline, hours)
-        _write(connection, store.sums, built, before)
+        keep: set[str] = set()
+        if kept_sums(connection, config) is not None:
+            keep = {f.name for f, _, _ in built if f.select(config, baseline) == f.select(config, None)}
+        dropped = _write(connection, store.sums, built, before, keep)
+        if told is not None and dropped:
+            told.append(
+                f"sums of pruned days are gone for {', '.join(dropped)}: they were made for another "
+                "configuration or baseline and their decisions are not kept any more"
+            )
         _clear(connection, dirty)
     return len(summed)
+
+
+def up_to_date(
+    connection: duckdb.DuckDBPyConnection, store: Store, config: Config, baseline: Frozen | None
+) -> bool:
+    """Whether every family was summed with the SQL of this configuration, at least once."""
+    before, baseline = _known(store), _named(connection, config, baseline)
+    selects = {name: family.select(config, baseline) for name, family in FAMILIES.items()}
+    return all(before.get(name) == _hash(select) for name, select in selects.items() if select is not None)
+
+
+def made_for(sums: duckdb.DuckDBPyConnection, config: Config, baseline: Frozen | None) -> bool:
+    """Whether the sums in the store are those of this configuration and baseline: what a gate can tell
+    without the decisions. Bins of personal columns are not compared."""
+    if not has_table(sums, "families"):
+        return False
+    before = dict(sums.execute("SELECT name, sql_hash FROM families").fetchall())
+    families = (f for f in FAMILIES.values() if not (config.pii and f.name == "state"))
+    selects = {f.name: f.select(config, baseline) for f in families}
+    return all(before.get(name) == _hash(select) for name, select in selects.items() if select is not None)
 
 
 def restricted(select: str, condition: str) -> str:
@@ -68,6 +107,15 @@ def restricted(select: str, condition: str) -> str:
         for table in ("decisions", "rejects", "faults")
     )
     return f"WITH {tables} {select}"
+
+
+def _hash(select: str) -> str:
+    return hashlib.sha256(select.encode()).hexdigest()[:16]
+
+
+def _named(connection: duckdb.DuckDBPyConnection, config: Config, baseline: Frozen | None) -> Frozen | None:
+    """The baseline with the categories of personal columns by name, as decisions hold them."""
+    return replace(baseline, bins=with_categories(connection, config, baseline.bins)) if baseline else None
 
 
 def _known(store: Store) -> dict[str, str]:
@@ -81,7 +129,8 @@ def _all_hours(connection: duckdb.DuckDBPyConnection) -> list[int]:
         "SELECT DISTINCT hour FROM decisions UNION SELECT DISTINCT hour FROM rejects "
         "UNION SELECT DISTINCT hour FROM faults"
     ).fetchall()
-    return [hour for (hour,) in found if hour is not None]
+    floor = floor_hour(connection)
+    return [hour for (hour,) in found if hour is not None and (floor is None or hour >= floor)]
 
 
 def _stage(
@@ -112,8 +161,12 @@ def _write(
     path: Path,
     built: Sequence[tuple[Family, str, list[int]]],
     before: dict[str, str],
-) -> None:
+    keep: set[str],
+) -> list[str]:
+    """Write the sums in one transaction; returns the families that lost those of pruned hours."""
     changed: set[int] = set()
+    floor = floor_hour(connection)
+    dropped: list[str] = []
     connection.execute(f"ATTACH {literal(str(path))} AS sums")
     try:
         connection.execute("BEGIN")
@@ -128,6 +181,14 @@ def _write(
                     connection.execute(f"INSERT INTO {table} SELECT * FROM temp.{new}")
             else:
                 changed |= set(hours)
+                if floor is not None and (old := _before(connection, family, floor)):
+                    if family.name in keep and _same_columns(connection, family):
+                        connection.execute(
+                            f"INSERT INTO temp.{new} BY NAME SELECT * FROM {table} WHERE hour < ?", [floor]
+                        )
+                    else:
+                        changed |= old
+                        dropped.append(family.name)
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
                 connection.execute(f"CREATE TABLE {table} AS SELECT * FROM temp.{new}")
                 connection.execute("DELETE FROM sums.families WHERE name = ?", [family.name])
@@ -136,6 +197,25 @@ def _write(
         connection.execute("COMMIT")
     finally:
         connection.execute("DETACH sums")
+    return dropped
+
+
+def _before(connection: duckdb.DuckDBPyConnection, family: Family, floor: int) -> set[int]:
+    """Hours before the floor that a family holds sums of."""
+    table = "sums_" + family.name
+    there = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'sums' AND table_name = ?", [table]
+    ).fetchall()
+    if not there:
+        return set()
+    found = connection.execute(f"SELECT DISTINCT hour FROM sums.{quoted(table)} WHERE hour < ?", [floor])
+    return {hour for (hour,) in found.fetchall()}
+
+
+def _same_columns(connection: duckdb.DuckDBPyConnection, family: Family) -> bool:
+    tables = (f"temp.{quoted('new_' + family.name)}", f"sums.{quoted('sums_' + family.name)}")
+    new, old = (connection.execute(f"DESCRIBE {table}").fetchall() for table in tables)
+    return [c[:2] for c in new] == [c[:2] for c in old]
 
 
 def _changed(

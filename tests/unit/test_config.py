@@ -32,8 +32,6 @@ def test_three_mistakes_are_three_errors_with_their_lines_and_suggestions(tmp_pa
 @pytest.mark.parametrize(
     "line",
     [
-        "retention: 30d",
-        "pii: [user]",
         "experiment: {share: 0.5}",
         "on_incident: [rollback]",
         "alerts: {on_call: [ann]}",
