@@ -112,6 +112,20 @@ def run(
 
 
 @app.command()
+def schedule(
+    config: ConfigPath = DEFAULT,
+    every: Annotated[str, typer.Option("--every", help="How often a pass of `monitor run` is made.")] = "5m",
+    fast: Annotated[
+        str, typer.Option("--fast", help="How often new rows are judged by the single-row rules.")
+    ] = "60s",
+) -> None:
+    """Repeat `monitor run`, and a fast lane for single-row rules, until SIGTERM or Ctrl-C."""
+    from monitor.schedule import schedule as keep
+
+    keep(config, every=every, fast=fast, clock=_now, log=_say, environ=os.environ)
+
+
+@app.command()
 def gate(
     stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
     config: ConfigPath = DEFAULT,
@@ -140,12 +154,18 @@ def gate(
 
 
 @app.command()
-def status(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
+def status(
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+    windows: Annotated[
+        int, typer.Option("--windows", min=0, help="Also show which run judged each of the newest N windows.")
+    ] = 0,
+) -> None:
     """Where things stand: the policy in control, the last run, verdicts, open incidents, alerts that wait."""
     from monitor import config as configuration
     from monitor.status import lines
 
-    for line in lines(configuration.load(config), _as_of(as_of)):
+    for line in lines(configuration.load(config), _as_of(as_of), windows):
         typer.echo(line)
 
 

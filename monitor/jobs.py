@@ -38,6 +38,7 @@ from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import build, up_to_date
+from monitor.windows import stretch
 
 Progress = Callable[[str, int, int], None]
 EVENT_KINDS = ("firing", "incident", "rollback")
@@ -85,15 +86,9 @@ def run(
         with opened(store.decisions) as connection:
             schema.create(connection, config)
             report = RunReport(ingest(connection, loaded, as_of=as_of, now=now, progress=progress), dry=dry)
-            since = acting.armed_at(journal, config.acting, now) if not dry else now
-            level = acting.effective_level(journal.events("arm"), config.acting)
-            terms = acting.Acting(loaded, now, level, since, _stage(journal, store, config, as_of))
-            found, rows = judge_breaches(connection, config, as_of)
+            terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry)
             if not dry:
-                look = capture.row_state(connection, config, _about(loaded, None, numbers))
-                report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
-                report.done += acting.settle(journal, terms, report.firings)
-                mark_judged(connection, rows, now)
+                _act_on_rows(journal, connection, terms, numbers, report, as_of)
             frozen = _baseline(journal, connection, loaded, store, as_of, now)
             report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
             report.problem = _profile(connection, config, as_of)
@@ -109,6 +104,26 @@ def run(
     return report
 
 
+def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunReport:
+    """The beginning of a pass alone: new lines are read, and rows that break a single-row rule acted on.
+
+    Measures no window and judges no gate; what it read is measured by the next `run`. A baseline that
+    was changed does not stop it, since these rules do not look at it. Raises what `run` raises.
+    """
+    store, config = store_of(loaded), loaded.config
+    numbers = rules.load(_checklists(loaded))
+    store.create()
+    with one_at_a_time(store.folder), _journal(store) as journal:
+        with opened(store.decisions) as connection:
+            schema.create(connection, config)
+            report = RunReport(ingest(connection, loaded, as_of=now, now=now))
+            terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False)
+            _act_on_rows(journal, connection, terms, numbers, report, now)
+        report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
+        journal.beat("fast", now)
+    return report
+
+
 def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
     """Judge one stage from what is stored and append the verdict. Raises ConfigError, ValueError."""
     stage = stages.stage_named(stage)
@@ -118,6 +133,31 @@ def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
         verdict = _verdict(journal, loaded, stage, as_of)
         journal.append("verdict", verdict.policy, to_json(verdict), at=as_of)
     return verdict
+
+
+def _terms(
+    journal: Journal, store: Store, loaded: Loaded, *, as_of: datetime, now: datetime, dry: bool
+) -> acting.Acting:
+    configured = loaded.config.acting
+    since = now if dry else acting.armed_at(journal, configured, now)
+    level = acting.effective_level(journal.events("arm"), configured)
+    return acting.Acting(loaded, now, level, since, _stage(journal, store, loaded.config, as_of))
+
+
+def _act_on_rows(
+    journal: Journal,
+    connection: duckdb.DuckDBPyConnection,
+    terms: acting.Acting,
+    numbers: Mapping[str, rules.Rule],
+    report: RunReport,
+    as_of: datetime,
+) -> None:
+    """Rows that break a single-row rule and were not judged yet: recorded, settled, then marked."""
+    found, rows = judge_breaches(connection, terms.loaded.config, as_of)
+    look = capture.row_state(connection, terms.loaded.config, _about(terms.loaded, None, numbers))
+    report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
+    report.done += acting.settle(journal, terms, report.firings)
+    mark_judged(connection, rows, terms.now)
 
 
 def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: datetime) -> Baseline:
@@ -186,8 +226,8 @@ def current_baseline(journal: Journal, store: Store) -> Baseline | None:
 
 def judged_to(journal: Journal, *, matured: bool = False) -> int | None:
     """Hour up to which closed windows were judged by a run, None before the first."""
-    events = journal.events("run")
-    return int(events[-1].body["judged"]["matured" if matured else "plain"]) if events else None
+    newest = journal.newest("run")
+    return int(newest.body["judged"]["matured" if matured else "plain"]) if newest else None
 
 
 @contextmanager
@@ -249,6 +289,10 @@ def _judge(
         {
             "as_of": as_of, "judged": {"plain": end[False], "matured": end[True]}, "windows": report.windows,
             "firings": len(new), "rows_in": report.account.rows_in, "rejected": report.account.rejected,
+            "stretches": {
+                "matured" if m else "plain": stretch(begin[m], end[m], readings.window_hours(config))
+                for m in (False, True)
+            },
         },
         at=terms.now,
     )

@@ -151,6 +151,16 @@ class Journal:
         )
         return [self._event(row) for row in rows]
 
+    def newest(self, kind: str) -> Event | None:
+        """The last event of a kind, None before the first; costs the same however long the chain is."""
+        _known(kind)
+        rows = self._rows(
+            "SELECT seq, at, kind, subject, key, body, hash FROM events WHERE kind = ? "
+            "ORDER BY seq DESC LIMIT 1",
+            kind,
+        )
+        return self._event(rows[0]) if rows else None
+
     def verify(self) -> list[str]:
         """A sentence for every row that does not follow from the row before it; empty when the chain
         is whole. Each break is named once: later rows are judged against the stored hashes."""

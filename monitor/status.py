@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from alerts.rollback import RollbackError, build
 from gates.stages import SHORT, standing
 from monitor.acting import effective_level
-from monitor.config import Loaded
+from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
 from monitor.jobs import judged_to, store_of
-from monitor.journal import Journal
-from monitor.readings import moment
+from monitor.journal import Event, Journal
+from monitor.readings import closed_end, moment, window_hours
+from monitor.windows import judged_windows
 
 
-def lines(loaded: Loaded, as_of: datetime) -> Iterator[str]:
-    """The policy in control, the last run, the newest verdicts, open incidents, alerts that wait."""
+def lines(loaded: Loaded, as_of: datetime, windows: int = 0) -> Iterator[str]:
+    """The policy in control, the last run, the newest verdicts, open incidents, alerts that wait; and
+    which run judged each of the newest `windows` closed windows."""
     config, store = loaded.config, store_of(loaded)
     if not store.journal.exists():
         yield "nothing has run yet; run `monitor run` first"
@@ -53,8 +55,31 @@ def lines(loaded: Loaded, as_of: datetime) -> Iterator[str]:
         for row in undelivered:
             error = row.last_error or "not tried yet"
             yield f"alert waits for {row.channel} after {row.attempts} tries: {error}"
+        alive = journal.heartbeat("schedule")
+        if alive is not None:
+            yield f"monitor schedule was last alive at {_when(alive)}"
+        yield from _ledger(config, runs, as_of, windows)
     finally:
         journal.close()
+
+
+def _ledger(config: Config, runs: Sequence[Event], as_of: datetime, newest: int) -> Iterator[str]:
+    """One line for each of the newest closed windows, from the first that was ever judged."""
+    judged = {(w.start, w.end): w for w in judged_windows(runs)}
+    span, end = window_hours(config), closed_end(config, as_of, matured=False)
+    first = min((start for start, _ in judged), default=end)
+    for start in range(max(first, end - newest * span), end, span):
+        window = judged.get((start, start + span))
+        plain, rewards = (window.plain, window.matured) if window else ((), ())
+        yield f"window {_when(moment(start))}, {span} h: {_by(plain)}; with rewards {_by(rewards)}"
+
+
+def _by(events: Sequence[Event]) -> str:
+    """`judged once, at 2026-01-31 12:10:07 UTC (event 17)`."""
+    if not events:
+        return "not judged yet"
+    often = "once" if len(events) == 1 else f"{len(events)} times"
+    return f"judged {often}, at " + ", ".join(f"{e.at:%Y-%m-%d %H:%M:%S} UTC (event {e.seq})" for e in events)
 
 
 def _in_control(loaded: Loaded) -> str:

@@ -30,6 +30,10 @@ class StoreError(Exception):
     """A store that cannot be opened or used, with what to do."""
 
 
+class StoreHeld(StoreError):
+    """Another run holds the store. Nothing is wrong: the next pass does what this one would have done."""
+
+
 class Store:
     """Where the files of one installation are."""
 
@@ -88,7 +92,7 @@ def opened(
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold the run lock of a store. Raises StoreError when another run holds it.
+    """Hold the run lock of a store. Raises StoreHeld when another run holds it.
 
     The lock is the kernel's, so a killed run leaves none behind.
     """
@@ -98,7 +102,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode() or "unknown"
-            raise StoreError(
+            raise StoreHeld(
                 f"another run holds this store (process {holder}); wait for it to end"
             ) from None
         os.ftruncate(handle, 0)

@@ -31,6 +31,8 @@ ROOMS: dict[str, set[str]] = {
     "monitor/chain.py": set(),
     "monitor/journal.py": {"monitor.chain"},
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
+    "monitor/windows.py": {"monitor.journal"},
+    "monitor/schedule.py": {"apscheduler", "monitor", "alerts"},
     "monitor/store.py": {"duckdb"},
     "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/retention.py": {"duckdb", "monitor.config", "monitor.store"},
@@ -63,9 +65,11 @@ HOMES: dict[str, set[str]] = {
     "typer": {"monitor/cli.py"},
     "great_expectations": {"monitor/expectations.py"},
     "pandas": {"monitor/expectations.py"},
+    "apscheduler": {"monitor/schedule.py"},
     "subprocess": {"sample_logs/open_bandit.py"},
 }
-LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas")  # only inside functions: a fast gate
+# only inside functions: a fast gate
+LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas", "apscheduler")
 NEVER = (
     *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot"),
     *("socket", "http", "urllib.request", "requests"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from gates.bounds import at_most, broken, numbers, unjudged
 from gates.checks.check import Params
@@ -108,6 +109,16 @@ def _newest(evidence: Evidence) -> Finding:
     reason = broken(age)
     metric = "newest_decision_age_hours"
     if reason is not None:
-        return unjudged("age of the newest decision in hours", age, reason, metric=metric)
+        found = unjudged("age of the newest decision in hours", age, reason, metric=metric)
+        return _scheduler(found, evidence) if reason == "stale" else found
     message = f"the newest decision is {shown(age.value)} hours old: fresh."
     return finding(Outcome.PASS, message, metric=metric, **numbers(age))
+
+
+def _scheduler(found: Finding, evidence: Evidence) -> Finding:
+    """The stale finding, naming a scheduler that died."""
+    alive = evidence.facts.get("scheduler_silent_since")
+    if alive is None:
+        return found
+    message = f"{found.message} `monitor schedule` was last alive at {alive:%Y-%m-%d %H:%M} UTC."
+    return replace(found, message=message, needs=f"`monitor schedule` started again; {found.needs}")
