@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
         json.dumps({**last, "decision_id": "zqidrepeats", "ts": "then", "note": "zqidrepeats"}),
         json.dumps({**last, "reward": 0.77, "action": "b"}),
         torn[:-9], "zquser0005 was here", '["zqzipnorth"]',
-        json.dumps({**last, "decision_id": "zqidfaulty", "state_zip": {"code": "zqzipinside"}, "unit_id": []}),
+        json.dumps({**last, "decision_id": "zqidfaulty", "state_zip": ["zqzipinside"], "unit_id": []}),
     ]  # fmt: skip
     lines = [*(json.dumps(r) for r in rows), *broken]
     (tmp_path / "logs/a.jsonl").write_text("".join(f"{text}\n" for text in lines[: BREAKS * 30]))
