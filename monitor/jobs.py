@@ -42,6 +42,7 @@ from monitor.windows import stretch
 
 Progress = Callable[[str, int, int], None]
 EVENT_KINDS = ("firing", "incident", "rollback")
+SAME_VERDICT = ("outcome", "exit_code", "checklist_hash", "config_hash")
 
 
 @dataclass
@@ -97,7 +98,7 @@ def run(
         _judge(journal, store, loaded, frozen, numbers, terms, report, as_of)
         _validate(loaded, store, frozen, report, as_of)
         if not dry:
-            report.verdict = _stage_verdict(journal, loaded, terms, as_of)
+            report.verdict = _stage_verdict(journal, loaded, terms, as_of, news=report.windows > 0)
             report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
             journal.beat("run", now)
             report.done += _prune_daily(store, config, frozen, now)
@@ -356,15 +357,21 @@ def _firings(
     ]
 
 
-def _stage_verdict(journal: Journal, loaded: Loaded, terms: acting.Acting, as_of: datetime) -> Verdict:
+def _stage_verdict(
+    journal: Journal, loaded: Loaded, terms: acting.Acting, as_of: datetime, *, news: bool
+) -> Verdict:
+    """The verdict, written down when there is `news` (windows were measured) or it is another one than
+    before: a pass every five minutes would bury the journal under repeats."""
     verdict = _verdict(journal, loaded, terms.stage, as_of)
-    before = next(
-        (e.body["outcome"] for e in reversed(journal.events("verdict", subject=verdict.policy))
-         if e.body["stage"] == verdict.stage),
-        None,
+    body = to_json(verdict)
+    last = journal.newest(
+        "verdict", subject=verdict.policy, having=lambda e: e.body["stage"] == verdict.stage
     )
+    if last and not news and all(last.body[k] == body[k] for k in SAME_VERDICT):
+        return verdict
+    before = last.body["outcome"] if last else None
     with journal.transaction():
-        event = journal.append("verdict", verdict.policy, to_json(verdict), at=terms.now)
+        event = journal.append("verdict", verdict.policy, body, at=terms.now)
         if before is not None and before != verdict.outcome.name and event is not None:
             failing = sorted(
                 (f for f in verdict.findings if f.outcome is not Outcome.PASS and f.role != "off"),

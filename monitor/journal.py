@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,15 +151,21 @@ class Journal:
         )
         return [self._event(row) for row in rows]
 
-    def newest(self, kind: str) -> Event | None:
-        """The last event of a kind, None before the first; costs the same however long the chain is."""
+    def newest(
+        self, kind: str, *, subject: str | None = None, having: Callable[[Event], bool] | None = None
+    ) -> Event | None:
+        """The last event of a kind (about `subject`) that meets a condition, None where there is none. Reads
+        backwards and stops there, so it costs the same however long the chain is."""
         _known(kind)
-        rows = self._rows(
-            "SELECT seq, at, kind, subject, key, body, hash FROM events WHERE kind = ? "
-            "ORDER BY seq DESC LIMIT 1",
-            kind,
-        )
-        return self._event(rows[0]) if rows else None
+        try:
+            rows = self._cursor(
+                "SELECT seq, at, kind, subject, key, body, hash FROM events WHERE kind = ? "
+                "AND (? IS NULL OR subject = ?) ORDER BY seq DESC",
+                kind, subject, subject,
+            )
+            return next((e for e in map(self._event, rows) if having is None or having(e)), None)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._name}: {_reason(error)}") from None
 
     def verify(self) -> list[str]:
         """A sentence for every row that does not follow from the row before it; empty when the chain

@@ -225,6 +225,22 @@ def test_spans_that_cannot_work_are_a_usage_error(plant: Plant) -> None:
     assert refused.stderr == "--every is 2h; it must be half a window (30m) at most\n"
 
 
+def test_passes_with_nothing_new_do_not_repeat_the_verdict_in_the_journal(plant: Plant) -> None:
+    plant.write(rows(range(5), "new"))
+    plant.run(START + 5 * HOUR)
+    plant.run(START + 5 * HOUR + timedelta(minutes=5))
+    told = len(plant.events("verdict"))
+    for minute in range(10, 60, 5):
+        assert plant.run(START + 5 * HOUR + timedelta(minutes=minute)).verdict is not None
+    assert len(plant.events("verdict")) == told
+    plant.write(rows([5], "new"))
+    plant.run(START + 6 * HOUR)
+    assert len(plant.events("verdict")) == told + 1
+    plant.configure(log=LOG, reward={"range": [0, 2], "missing_after_maturity": "exclude"})
+    plant.run(START + 6 * HOUR + timedelta(minutes=5))
+    assert len(plant.events("verdict")) == told + 2, "another configuration is another verdict"
+
+
 @pytest.mark.parametrize(("silent_for", "named"), [(119, False), (121, True)], ids=["alive", "dead"])
 def test_the_gate_names_a_scheduler_that_was_silent_for_two_windows(
     plant: Plant, silent_for: int, named: bool

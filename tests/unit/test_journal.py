@@ -80,6 +80,18 @@ def test_events_are_chosen_by_kind_subject_and_time(journal):
     assert [e.kind for e in journal.events("verdict", subject="b", until=AT)] == []
 
 
+def test_the_newest_event_of_a_kind_is_found_by_subject_and_condition(journal: Journal) -> None:
+    assert journal.newest("verdict") is None
+    for n, (kind, subject) in enumerate([("verdict", "a"), ("verdict", "b"), ("verdict", "a"), ("run", "a")]):
+        journal.append(kind, subject, {"n": n}, at=AT)
+    assert [journal.newest(kind).body["n"] for kind in ("verdict", "run")] == [2, 3]
+    assert journal.newest("verdict", subject="b").body == {"n": 1}
+    assert journal.newest("verdict", subject="a", having=lambda e: e.body["n"] < 2).body == {"n": 0}
+    assert journal.newest("verdict", subject="b", having=lambda e: e.body["n"] > 1) is None
+    journal.append("run", "a", {"n": 9}, at=AT)
+    assert journal.newest("run").body == {"n": 9} and journal.verify() == []
+
+
 def test_an_unknown_kind_is_refused_when_written_and_when_asked_for(journal):
     with pytest.raises(JournalError, match=r"'rollbak' is not a kind of event; the kinds are .*rollback"):
         journal.append("rollbak", "a", {}, at=AT)
