@@ -1,6 +1,6 @@
 """Write the simulated sample logs: `python -m sample_logs.make [NAME…] -o DIR`.
 
-Each log goes to a folder of its own name: `logs/decisions.jsonl`, `outcomes/outcomes.csv` and the
+Each log goes to a folder of its own name: its files (see `news_parts` and `cooling.parts`) and the
 `monitor.yaml` that reads them. The same name always gives the same bytes.
 """
 
@@ -9,21 +9,22 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import floor
 from pathlib import Path
+from typing import Literal
 
-import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
-from sample_logs import news
+from sample_logs import cooling, cooling_faults, news
 from sample_logs.algorithms import POLICIES, policy
 from sample_logs.faults import CREEP_PER_HOUR, FAULTS
 from sample_logs.news import ARTICLES, COMPLAINT_RATE, DEVICES, END, REGIONS, SEED, START, Played, World
+from sample_logs.parts import Part, csv_part, iso, json_lines
 
 PLANTED = datetime(2026, 1, 22, 10, tzinfo=UTC)
 CANDIDATE, INCUMBENT = "linucb", "uniform"
@@ -32,12 +33,13 @@ COMPLAINT_BOUND = 0.03  # limit + margin in news_shadow.yaml and news_live.yaml
 
 @dataclass(frozen=True)
 class SampleLog:
-    """One log of the catalogue.
+    """One log of a catalogue.
 
-    `planted` is the start of the first faulty hour, `threshold_hour` the start of the first hour
-    whose true complaint rate is above limit + margin. `trigger` is what should fire (and roll back
-    in a live log): None for healthy logs and for faults whose trigger comes later. `candidate` is a
-    name of algorithms.POLICIES; the trigger and the numbers of the README are for `linucb`.
+    `planted` is the start of the first faulty hour, `threshold_hour` the start of the first window
+    whose rate of the creeping constraint is above limit + margin. `trigger` is what should fire first,
+    and in a live log `action` what it should do: both None for healthy logs and for faults whose
+    trigger comes later; `also` is a trigger that may roll back after it. `candidate` is a name of
+    algorithms.POLICIES for the news; the trigger and the numbers of the README are for the default.
     """
 
     name: str
@@ -47,21 +49,36 @@ class SampleLog:
     threshold_hour: datetime | None = None
     trigger: str | None = None
     candidate: str = CANDIDATE
+    action: Literal["rollback", "escalate"] | None = None
+    also: str | None = None
+    family: Literal["news", "cooling"] = "news"
 
-    def write(self, directory: Path, until: datetime = END) -> Path:
+    def parts(self) -> list[Part]:
+        """The files of the whole log, line by line with the time when each line arrives."""
+        return PARTS[self.family](self)
+
+    def config(self) -> str:
+        """The text of the `monitor.yaml` that reads the log."""
+        text = (Path(__file__).parent / f"{self.family}_{self.stage}.yaml").read_text("utf-8")
+        return text.replace(CANDIDATE, self.candidate)
+
+    def write(self, directory: Path, until: datetime | None = None) -> Path:
         """Write the log as it stood at `until` (a later `until` only adds lines). Returns the folder."""
-        world, played = simulated(self.stage, self.fault, self.candidate)
-        for part in ("logs", "outcomes"):
-            (directory / part).mkdir(parents=True, exist_ok=True)
-        seen = world.ts < _naive(until)
-        begun = world.hour >= 24 * news.BASELINE_DAYS
-        log = decisions(world, played, self.candidate)
-        text = json_lines(log.filter(seen & ~begun)) + json_lines(log.filter(seen & begun))
-        (directory / "logs" / "decisions.jsonl").write_text(text, "utf-8")
-        pyarrow.csv.write_csv(outcomes(world, played, until), directory / "outcomes" / "outcomes.csv")
-        config = (Path(__file__).parent / f"news_{self.stage}.yaml").read_text("utf-8")
-        (directory / "monitor.yaml").write_text(config.replace(CANDIDATE, self.candidate), "utf-8")
+        for part in self.parts():
+            part.write(directory, until or ENDS[self.family])
+        (directory / "monitor.yaml").write_text(self.config(), "utf-8")
         return directory
+
+
+def news_parts(log: SampleLog) -> list[Part]:
+    """`logs/decisions.jsonl`, and `outcomes/outcomes.csv` with the answers that come days later."""
+    world, played = simulated(log.stage, log.fault, log.candidate)
+    table, begun = decisions(world, played, log.candidate), world.hour >= 24 * news.BASELINE_DAYS
+    lines = json_lines(table.filter(~begun)) + json_lines(table.filter(begun))
+    return [
+        Part("logs/decisions.jsonl", "", lines, table["ts"].to_pylist()),
+        csv_part("outcomes/outcomes.csv", outcomes(world, played, END), "reward_ts"),
+    ]
 
 
 @lru_cache(maxsize=2)
@@ -85,7 +102,7 @@ def decisions(world: World, played: Played, candidate: str = CANDIDATE) -> pa.Ta
     return pa.table(
         {
             "decision_id": _ids(np.arange(n)),
-            "ts": _iso(world.ts),
+            "ts": iso(world.ts),
             "policy_id": np.where(played.live, candidate, INCUMBENT),
             "policy_version": np.char.add("batch-", played.version.astype(str)),
             "unit_id": np.char.add("user-", world.user.astype(str)),
@@ -124,38 +141,30 @@ def outcomes(world: World, played: Played, until: datetime) -> pa.Table:
         {
             "decision_id": _ids(answered),
             "outcome": np.round(np.clip(level[answered], 0, 1), 3),
-            "reward_ts": _iso(arrival[answered]),
+            "reward_ts": iso(arrival[answered]),
         }
     )
 
 
-def json_lines(table: pa.Table) -> str:
-    """The table as JSON lines, an object a row, without the columns that are empty in all of it."""
-    given = table.select([c for c in table.column_names if table[c].null_count < len(table)])
-    if not len(given):
-        return ""
-    with duckdb.connect() as connection:
-        connection.register("given", given)
-        lines = connection.sql("SELECT to_json(given) FROM given").to_arrow_table().column(0)
-    return "\n".join(lines.to_pylist()) + "\n"
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Write the named logs (all of them by default). Returns the exit code."""
+    """Write the named logs (by default all of the news). Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sample_logs.make", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a sample log; all of them by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a sample log; by default all of the news")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--candidate", choices=POLICIES, default=CANDIDATE, help=f"[{CANDIDATE}]")
+    parser.add_argument("--candidate", choices=POLICIES, default=CANDIDATE, help=f"of the news [{CANDIDATE}]")
     given = parser.parse_args(arguments)
-    unknown = [name for name in given.names if name not in LOGS]
+    known = LOGS | COOLING_LOGS
+    unknown = [name for name in given.names if name not in known]
     for name in unknown:
-        near = difflib.get_close_matches(name, LOGS, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(LOGS)}"
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(known)}"
         print(f"sample log '{name}' is not known{hint}", file=sys.stderr)
     if unknown:
         return 2
     for name in given.names or LOGS:
-        print(replace(LOGS[name], candidate=given.candidate).write(given.output / name))
+        log = known[name]
+        chosen = replace(log, candidate=given.candidate) if log.family == "news" else log
+        print(chosen.write(given.output / name))
     return 0
 
 
@@ -170,9 +179,32 @@ def _catalogue() -> dict[str, SampleLog]:
             planted=PLANTED,
             threshold_hour=_threshold_hour() if fault == "constraint_creep" else None,
             trigger=FAULTS[fault].trigger,
+            action="rollback" if FAULTS[fault].trigger else None,
         )
         for stage in stages
         for fault in FAULTS
+    ]
+    return {log.name: log for log in healthy + faulty}
+
+
+def _cooling_catalogue() -> dict[str, SampleLog]:
+    stages: tuple[news.Stage, ...] = ("shadow", "live")
+    own = {"family": "cooling", "candidate": cooling.CANDIDATE}
+    healthy = [SampleLog(f"cooling_{stage}_healthy", stage, **own) for stage in stages]
+    faulty = [
+        SampleLog(
+            name=f"cooling_{stage}_{name}",
+            stage=stage,
+            fault=name,
+            planted=cooling.PLANTED,
+            trigger=fault.trigger,
+            threshold_hour=cooling_faults.CREEP_THRESHOLD if name == "margin_creep" else None,
+            action=fault.action,
+            also=fault.also,
+            **own,
+        )
+        for stage in stages
+        for name, fault in cooling_faults.FAULTS.items()
     ]
     return {log.name: log for log in healthy + faulty}
 
@@ -187,15 +219,17 @@ def _ids(rows: np.ndarray) -> np.ndarray:
     return np.char.mod("news-%06d", rows)
 
 
-def _iso(ts: np.ndarray) -> np.ndarray:
-    return np.char.add(np.datetime_as_string(ts, unit="ms"), "Z")
-
-
 def _naive(at: datetime) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "ms")
 
 
+PARTS: dict[str, Callable[[SampleLog], list[Part]]] = {
+    "news": news_parts,
+    "cooling": lambda log: cooling.parts(log.stage, log.fault),
+}
+ENDS = {"news": END, "cooling": cooling.END}
 LOGS: dict[str, SampleLog] = _catalogue()
+COOLING_LOGS: dict[str, SampleLog] = _cooling_catalogue()
 
 if __name__ == "__main__":
     sys.exit(main())
