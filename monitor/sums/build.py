@@ -141,9 +141,9 @@ def _stage(
     hours: Sequence[int],
 ) -> None:
     """Sum the family over the hours that `_want` named last."""
-    condition = "hour IN (SELECT hour FROM wanted_hours)"
-    if hours:
-        condition += f" AND hour BETWEEN {min(hours)} AND {max(hours)}"
+    condition = f"hour BETWEEN {min(hours)} AND {max(hours)}" if hours else "FALSE"
+    if hours and max(hours) - min(hours) >= len(hours):
+        condition += " AND hour IN (SELECT hour FROM wanted_hours)"
     select = family.select(config, baseline)
     assert select is not None
     table = quoted("new_" + family.name)

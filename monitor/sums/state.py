@@ -43,12 +43,12 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
 
 
 def _one(feature: str, bins: Mapping[str, Any], baseline_hash: str) -> str:
+    # Grouped by what varies only: constants among the keys cost a third of the time.
     return f"""
         SELECT policy_id, '' AS candidate_id, hour, -1 AS bucket, {literal(feature)} AS key,
-            {bin_of(quoted("state_" + feature), bins)} AS bin, {literal(baseline_hash)} AS baseline,
-            COUNT(*) AS n
-        FROM decisions
-        GROUP BY 1, 2, 3, 4, 5, 6, 7"""
+            bin, {literal(baseline_hash)} AS baseline, n
+        FROM (SELECT policy_id, hour, {bin_of(quoted("state_" + feature), bins)} AS bin, COUNT(*) AS n
+              FROM decisions GROUP BY 1, 2, 3) AS binned"""
 
 
 FAMILY = Family("state", ("n",), _select, outer=True, inner="bin")
