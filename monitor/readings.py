@@ -131,16 +131,19 @@ def sheet_of(
 
 def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Reading]:
     """Every metric of one window, for the policies that decided in it."""
-    window = moment(start), moment(start + span)
+    end = start + span
+    window = moment(start), moment(end)
+    decided = [p for p in sheet.policies() if len(sheet.cells("reward", p, "", "", start, end))]
+    alone = [(policy, "") for policy in decided]
+    paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
     for metric, row in METRICS.items():
         if row.matures != matured:
             continue
-        subjects = sheet.pairs() if row.per == "pair" else [(p, "") for p in sheet.policies()]
-        for policy, candidate in subjects:
-            if len(sheet.cells("reward", policy, "", "", start, start + span)):
-                for key in sheet.keys(metric):
-                    found = sheet.estimate(metric, policy, start, start + span, candidate, key)
-                    yield Reading(found, metric, key, policy, candidate, *window)
+        keys = sheet.keys(metric)
+        for policy, candidate in paired if row.per == "pair" else alone:
+            for key in keys:
+                found = sheet.estimate(metric, policy, start, end, candidate, key)
+                yield Reading(found, metric, key, policy, candidate, *window)
 
 
 def _runs(windows: Sequence[int], span: int) -> Iterator[list[int]]:
@@ -178,24 +181,26 @@ def _write(
 
 def _table(rows: Iterable[Reading]) -> pyarrow.Table:
     records = list(rows)
-    text, number = pyarrow.string(), pyarrow.float64()
+    estimates = [r.estimate for r in records]
+    hours = {t: hour_of(t) for r in records for t in (r.window_start, r.window_end)}
+    text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
     columns = {
-        "metric": (text, [r.metric for r in records]),
-        "key": (text, [r.key for r in records]),
-        "policy_id": (text, [r.policy_id for r in records]),
-        "candidate_id": (text, [r.candidate_id for r in records]),
-        "window_start": (pyarrow.int64(), [hour_of(r.window_start) for r in records]),
-        "window_end": (pyarrow.int64(), [hour_of(r.window_end) for r in records]),
-        **{
-            name: (number, [float(getattr(r.estimate, name)) for r in records])
-            for name in ("value", "low", "high", "level", "n")
-        },
-        **{
-            name: (text, [getattr(r.estimate, name) for r in records])
-            for name in ("unit", "method", "reason")
-        },
+        "metric": ([r.metric for r in records], text),
+        "key": ([r.key for r in records], text),
+        "policy_id": ([r.policy_id for r in records], text),
+        "candidate_id": ([r.candidate_id for r in records], text),
+        "window_start": ([hours[r.window_start] for r in records], whole),
+        "window_end": ([hours[r.window_end] for r in records], whole),
+        "value": ([e.value for e in estimates], number),
+        "low": ([e.low for e in estimates], number),
+        "high": ([e.high for e in estimates], number),
+        "level": ([e.level for e in estimates], number),
+        "n": ([float(e.n) for e in estimates], number),
+        "unit": ([e.unit for e in estimates], text),
+        "method": ([e.method for e in estimates], text),
+        "reason": ([e.reason for e in estimates], text),
     }
-    return pyarrow.table({name: pyarrow.array(values, kind) for name, (kind, values) in columns.items()})
+    return pyarrow.table({name: pyarrow.array(values, kind) for name, (values, kind) in columns.items()})
 
 
 def _mark(matured: bool) -> str:

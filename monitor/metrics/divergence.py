@@ -162,43 +162,41 @@ def _shift(days: Array, base_days: Array, settings: Settings) -> Shift | str:
     from scipy.special import chdtrc
 
     bins = max(days.shape[1], base_days.shape[1], settings.interior_bins + 3)
-    days, base_days = _padded(days, bins), _padded(base_days, bins)
-    n, m = float(days.sum()), float(base_days.sum())
+    total, base_total = _padded(days.sum(axis=0), bins), _padded(base_days.sum(axis=0), bins)
+    n, m = float(total.sum()), float(base_total.sum())
     if not n > 0:
         return "no_data"
     if not m > 0:
         return "baseline_missing"
     if not math.isfinite(n + m):
         return "non_finite"
-    level, window, base = _merged_enough(days, base_days, settings.interior_bins)
-    seen = _seen(window, base)
-    raw = float(jensen_shannon(window.sum(axis=0), base.sum(axis=0)))
+    level, step, seen = _merged_enough(total, base_total, n, settings.interior_bins)
+    window, base = (merged(t, settings.interior_bins, step) for t in (total, base_total))
+    raw = float(jensen_shannon(window, base))
     corrected, margin = raw - float(bias(seen, n, m)), math.nan
     method = f"{seen} bins, no interval under {MIN_DAYS} days"
-    if len(window) >= MIN_DAYS and len(base) >= MIN_BASELINE_DAYS:
-        corrected, margin = _by_days(window, base, raw)
-        method = f"{seen} bins, jackknife of {len(window)} days and {len(base)} days of baseline"
+    if len(days) >= MIN_DAYS and len(base_days) >= MIN_BASELINE_DAYS:
+        ours, theirs = (merged(_padded(d, bins), settings.interior_bins, step) for d in (days, base_days))
+        corrected, margin = _by_days(ours, theirs, raw)
+        method = f"{seen} bins, jackknife of {len(days)} days and {len(base_days)} days of baseline"
     limit = BLOCK_FACTOR * settings.block_maxima.get(level, 0.0)
     if settings.n_blocks < MIN_BLOCKS or level not in settings.block_maxima:
         method = f"uncalibrated: {settings.n_blocks} of {MIN_BLOCKS} blocks of baseline, {method}"
-    statistic = divide(8 * raw, divide(1.0, n) + divide(1.0, m))
+    statistic = 8 * raw / (1 / n + 1 / m)
     p = float(chdtrc(seen - 1, statistic)) if seen > 1 else 1.0
     reason = "low_n" if min(n, m) < max(MIN_ROWS, 3 * (seen - 1)) else None
     return Shift(raw, float(np.maximum(0.0, corrected)), margin, p, limit, n, method, reason)
 
 
-def _merged_enough(days: Array, base_days: Array, interior: int) -> tuple[int, Array, Array]:
-    """Interior bins left, and both sides, on the finest bins with n ≥ 3(B−1), else on the coarsest."""
-    n = float(days.sum())
+def _merged_enough(total: Array, base_total: Array, n: float, interior: int) -> tuple[int, int, int]:
+    """Interior bins left, how many are merged into one and bins seen: the finest with n ≥ 3(B−1), else
+    the coarsest."""
+    both = total + base_total
     for level, step in merge_levels(interior).items():  # noqa: B007
-        window, base = merged(days, interior, step), merged(base_days, interior, step)
-        if n >= 3 * (_seen(window, base) - 1):
+        seen = int(np.count_nonzero(merged(both, interior, step)))
+        if n >= 3 * (seen - 1):
             break
-    return level, window, base
-
-
-def _seen(window: Array, base: Array) -> int:
-    return int(((window.sum(axis=0) + base.sum(axis=0)) > 0).sum())
+    return level, step, seen
 
 
 def _by_days(window: Array, base: Array, raw: float) -> tuple[float, float]:
@@ -227,5 +225,6 @@ def _counts_by_day(sums: Sums) -> Array:
 
 
 def _padded(counts: Array, bins: int) -> Array:
-    lacking = bins - counts.shape[1]
-    return counts if not lacking else np.hstack([counts, np.zeros((len(counts), lacking))])
+    """Counts (…, bins) with empty bins added."""
+    lacking = (*counts.shape[:-1], bins - counts.shape[-1])
+    return np.concatenate([counts, np.zeros(lacking)], axis=-1) if lacking[-1] else counts

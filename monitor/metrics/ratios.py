@@ -12,6 +12,8 @@ from monitor.metrics.estimate import LEVEL, Estimate, exact, missing
 
 def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     """numerator / denominator, NaN where the denominator is 0. Shapes broadcast, nothing is raised."""
+    if isinstance(numerator, float) and isinstance(denominator, float):
+        return np.asarray(float(numerator) / float(denominator) if denominator else math.nan)
     below = np.asarray(denominator, dtype=np.float64)
     with np.errstate(all="ignore"):
         return np.asarray(numerator / np.where(below == 0.0, np.nan, below), dtype=np.float64)
