@@ -28,6 +28,7 @@ from monitor.incidents import (
 from monitor.journal import Event, Journal
 from monitor.judge import Judged
 from monitor.readings import hour_of
+from monitor.triggers import TRIGGERS
 from monitor.triggers.firing import Firing
 
 Did = Literal["watched", "rolled_back", "observed", "alerted", "escalated", "historical"]
@@ -91,7 +92,7 @@ def record(
         key = f"firing:{firing.trigger}:{firing.key}:{firing.policy_id}:{identity(firing)}"
         action, did = _called_for(found, acting)
         with journal.transaction():
-            incident = _incident(known, firing) if found.confirmed and did != "historical" else None
+            incident = _incident(known, firing) if did != "historical" else None
             incident_name = incident.id if incident else ""
             if found.confirmed and did != "historical" and incident is None:
                 incident_name = incident_id(
@@ -132,7 +133,7 @@ def record(
     return new
 
 
-def settle(journal: Journal, acting: Acting, new: Sequence[Event]) -> list[str]:
+def settle(journal: Journal, acting: Acting) -> list[str]:
     """Roll back and tell people, for every incident that still waits for it; returns what was done.
 
     Everything here is keyed by the incident, so repeating it does nothing twice.
@@ -150,31 +151,40 @@ def settle(journal: Journal, acting: Acting, new: Sequence[Event]) -> list[str]:
                 incident=incident.id, stage=str(event.body.get("stage", "")), safe=acting.safe,
             )
             enqueue(journal, channels, told, f"{incident.id}:opened", acting.now)
-    historical = [e for e in new if e.body["historical"] and e.body["confirmed"]]
+    return done
+
+
+def summarise(journal: Journal, acting: Acting) -> None:
+    """One message for each policy with the confirmed firings since the last run that were too old to
+    act on. Called in the transaction that writes the run, so that a crash neither loses nor repeats it."""
+    last = journal.newest("run")
     by_policy: dict[str, list[Event]] = {}
-    for event in historical:
-        by_policy.setdefault(event.subject, []).append(event)
+    for event in journal.events("firing"):
+        told = last is not None and event.seq < last.seq
+        if not told and event.body["historical"] and event.body["confirmed"]:
+            by_policy.setdefault(event.subject, []).append(event)
     for policy, events in by_policy.items():
         summary = messages.for_summary([_as_firing(e.body) for e in events], policy=policy)
-        enqueue(journal, channels, summary, f"summary:{policy}:{events[0].seq}", acting.now)
-    return done
+        key = f"summary:{policy}:{events[0].seq}"
+        enqueue(journal, acting.loaded.config.alerts.channels, summary, key, acting.now)
 
 
 def watch(
     journal: Journal,
     acting: Acting,
     controlled: Callable[[str, int], tuple[int, int | None]],
-    judged_to: int,
+    judged_to: Mapping[bool, int],
     span: int,
 ) -> None:
     """After a rollback: page when the policy still decides. Resolve what has been good long enough.
 
     `controlled(policy, hour)` gives the decisions a policy made from that hour on, and the last of
-    those hours.
+    those hours; `judged_to` the hours up to which triggers were judged that do not (False) and that do
+    (True) wait for rewards to mature: a window is only good once its incident's trigger has judged it.
     """
     channels = acting.loaded.config.alerts.channels
     for incident in unresolved(journal.events("incident", "firing", "rollback")):
-        quiet = judged_to
+        quiet = judged_to[False]
         if incident.rolled_back_at is not None:
             since = hour_of(incident.rolled_back_at) + 1
             decisions, last = controlled(incident.policy, since)
@@ -184,8 +194,10 @@ def watch(
                     since=incident.rolled_back_at, until=acting.now, stage=acting.stage,
                 )
                 enqueue(journal, channels, told, f"{incident.id}:did_not_take", acting.now)
-            quiet = judged_to - (last + 1 if last is not None else since)
-        good = (judged_to - hour_of(incident.window_end)) // span
+            quiet -= last + 1 if last is not None else since
+        trigger = TRIGGERS.get(incident.trigger)
+        end = judged_to[bool(trigger and trigger.matures)]
+        good = (end - hour_of(incident.window_end)) // span
         if may_resolve(incident, good, quiet // span):
             body = resolving(f"{good} good windows")
             journal.append(

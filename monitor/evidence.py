@@ -398,9 +398,9 @@ def _was_validated(estimate: Estimate | None) -> bool:
 
 
 def _unit_hashes(path: Path) -> list[int]:
-    """The first 63 bits that ingest writes as unit_hash, for one unit a line."""
-    units = path.read_text("utf-8").split()
+    """The 63 bits of md5 that ingest writes as unit_hash, for one unit a line."""
+    units = [line.strip() for line in path.read_text("utf-8").splitlines()]
     return [
-        int.from_bytes(hashlib.md5(u.encode(), usedforsecurity=False).digest()[:8], "little") & (2**63 - 1)
+        int.from_bytes(hashlib.md5(u.encode(), usedforsecurity=False).digest()[8:], "little") & (2**63 - 1)
         for u in units
     ]

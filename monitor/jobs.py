@@ -86,11 +86,12 @@ def run(
         _refuse_changed_baseline(journal, config)
         with opened(store.decisions) as connection:
             schema.create(connection, config)
-            report = RunReport(ingest(connection, loaded, as_of=as_of, now=now, progress=progress), dry=dry)
+            account = ingest(connection, loaded, as_of=as_of, now=now, progress=progress)
+            report = RunReport(account, dry=dry)
             terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry)
             if not dry:
                 _act_on_rows(journal, connection, terms, numbers, report, as_of)
-            frozen = _baseline(journal, connection, loaded, store, as_of, now)
+            frozen = _baseline(journal, connection, loaded, store, as_of, None if dry else now)
             report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
             report.problem = _profile(connection, config, as_of)
         build(store, config, frozen.frozen if frozen else None, progress, told=report.done)
@@ -157,7 +158,7 @@ def _act_on_rows(
     found, rows = judge_breaches(connection, terms.loaded.config, as_of)
     look = capture.row_state(connection, terms.loaded.config, _about(terms.loaded, None, numbers))
     report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
-    report.done += acting.settle(journal, terms, report.firings)
+    report.done += acting.settle(journal, terms)
     mark_judged(connection, rows, terms.now)
 
 
@@ -279,24 +280,23 @@ def _judge(
             look = capture.window_state(connection, decisions, loaded, frozen, numbers, about)
             new = acting.record(journal, judged, terms, look, identity=_window_identity)
         report.firings += new
-        report.done += acting.settle(journal, terms, new)
+        report.done += acting.settle(journal, terms)
         acting.watch(
             journal, terms, lambda policy, hour: _controlled(connection, policy, hour, end[False]),
-            end[False], readings.window_hours(config),
+            end, readings.window_hours(config),
         )
-    journal.append(
-        "run",
-        "run",
-        {
-            "as_of": as_of, "judged": {"plain": end[False], "matured": end[True]}, "windows": report.windows,
-            "firings": len(new), "rows_in": report.account.rows_in, "rejected": report.account.rejected,
-            "stretches": {
-                "matured" if m else "plain": stretch(begin[m], end[m], readings.window_hours(config))
-                for m in (False, True)
-            },
+    body = {
+        "as_of": as_of, "judged": {"plain": end[False], "matured": end[True]}, "windows": report.windows,
+        "firings": len(new), "rows_in": report.account.rows_in, "rejected": report.account.rejected,
+        "not_read": report.account.problems,
+        "stretches": {
+            "matured" if m else "plain": stretch(begin[m], end[m], readings.window_hours(config))
+            for m in (False, True)
         },
-        at=terms.now,
-    )
+    }
+    with journal.transaction():
+        acting.summarise(journal, terms)
+        journal.append("run", "run", body, at=terms.now)
 
 
 @contextmanager
@@ -440,13 +440,15 @@ def _baseline(
     loaded: Loaded,
     store: Store,
     as_of: datetime,
-    now: datetime,
+    now: datetime | None,
 ) -> Baseline | None:
+    """The frozen baseline; the first time it is due it is frozen, and noted at `now` (None: not noted)."""
     current = current_baseline(journal, store)
     if current is not None or not baselines.due(connection, loaded.config, as_of):
         return current
     frozen = baselines.freeze(connection, loaded.config, store.baselines)
-    _note_baseline(journal, loaded.config, frozen, "its period has closed", now)
+    if now is not None:
+        _note_baseline(journal, loaded.config, frozen, "its period has closed", now)
     return frozen
 
 

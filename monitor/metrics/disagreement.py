@@ -10,10 +10,12 @@ from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide, share
 from monitor.metrics.sums import Settings, Sums
 
+UNKNOWN = 0.01
+
 
 def recommended_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """Share of the decisions that carry a recommendation of the candidate, counted."""
-    return share(states["pair"].total("n_rec"), states["reward"].total("n"))
+    """Share of the decisions with an executed action and a recommended one beside it, counted."""
+    return share(states["pair"].total("n_beside"), states["reward"].total("n"))
 
 
 def disagreement(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -23,8 +25,11 @@ def disagreement(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
 def large_disagreement(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Share of decisions whose recommended action the incumbent practically never takes there,
-    among those where that can be said."""
-    return _share_of_decisions(states, "n_large", "n_known", settings)
+    among those where that can be said; `unusual_unknown` where it cannot for more than 1 %."""
+    found = _share_of_decisions(states, "n_large", "n_known", settings)
+    sums = states["pair"]
+    unknown = sums.total("n_beside") - sums.total("n_known")
+    return found.because("unusual_unknown") if unknown > UNKNOWN * sums.total("n_beside") else found
 
 
 def self_disagreement(states: Mapping[str, Sums], settings: Settings) -> Estimate:

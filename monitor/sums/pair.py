@@ -5,6 +5,7 @@ than 1 sd of it in the baseline. A recommendation is a large disagreement when t
 practically never takes that action in such a state: less than a tenth of an even share of the
 baseline's decisions in the same segment, for continuous actions farther than 3 sd in some dimension.
 It is not known where the baseline has too few decisions of the segment, or no sd.
+`n_rec` counts rows that name the candidate, `n_beside` those with an action of both policies.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ LARGE_SD = 3
 def _select(config: Config, baseline: Frozen | None) -> str:
     paired, differ = "(action IS NOT NULL AND candidate_action IS NOT NULL)", "action <> candidate_action"
     known, usual = _usual(baseline)
-    large = f"NOT ({usual})"
+    large, beside = f"NOT ({usual})", paired
     if config.action_dims:
+        beside = f"({paired} OR {_both(config)})"
         paired, differ = _either(paired, differ, *_apart(config, baseline, DIFFERENT_SD))
         known, large = _either(known, large, *_apart(config, baseline, LARGE_SD))
     return f"""
         SELECT policy_id, candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
             COUNT(*) AS n_rec,
+            SUM(CASE WHEN {beside} THEN 1 ELSE 0 END) AS n_beside,
             SUM(CASE WHEN {paired} THEN 1 ELSE 0 END) AS n_pair,
             SUM(CASE WHEN {paired} AND {differ} THEN 1 ELSE 0 END) AS n_diff,
             COUNT(propensity) AS n_p,
@@ -65,14 +68,19 @@ def _apart(config: Config, baseline: Frozen | None, sds: float) -> tuple[str, st
     sd = baseline.action_sd if baseline else {}
     if any(d not in sd for d, _, _ in pairs):
         return "1 = 0", "1 = 0"
-    known = " AND ".join(f"{ours} IS NOT NULL AND {theirs} IS NOT NULL" for _, ours, theirs in pairs)
     apart = " OR ".join(f"ABS({ours} - {theirs}) > {number(sds * sd[d])}" for d, ours, theirs in pairs)
-    return f"({known})", f"({apart})"
+    return _both(config), f"({apart})"
+
+
+def _both(config: Config) -> str:
+    """SQL for: every dimension of the executed and of the recommended action is known."""
+    columns = (quoted(f"{whose}action_{d}") for d in config.action_dims for whose in ("", "candidate_"))
+    return "(" + " AND ".join(f"{column} IS NOT NULL" for column in columns) + ")"
 
 
 FAMILY = Family(
     "pair",
-    ("n_rec", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv", "n_known", "n_large"),
+    ("n_rec", "n_beside", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv", "n_known", "n_large"),
     _select,
     by_candidate=True,
 )

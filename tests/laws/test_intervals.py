@@ -172,7 +172,7 @@ COLUMNS = {
     "action": "n n_p kp h1 n_h kh hp",
     "state": "n",
     "baseline": "n",
-    "pair": "n_rec n_pair n_diff n_p s1 n_dist d1 d0 tv n_known n_large",
+    "pair": "n_rec n_beside n_pair n_diff n_p s1 n_dist d1 d0 tv n_known n_large",
     "offpolicy": "n_rows n_missing_p n_missing_q n_missing_r n k1 w1 wr1 r1 w2 w2r wr2 r2 wra w_max w_min "
     "n_over10 n_not01 n_one",
     "sample": "row_hash reward",

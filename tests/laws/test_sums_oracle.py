@@ -131,7 +131,7 @@ def test_disagreements_equal_naive_numpy(sheet, rows) -> None:
     assert value(sheet, "large_disagreement") == pytest.approx(np.mean(large), abs=1e-9)
     logged = pair[pair.cross_agreement.notna()]
     assert value(sheet, "self_disagreement") == pytest.approx((1 - logged.probs_agreement).mean(), abs=1e-9)
-    assert value(sheet, "recommended_share") == pytest.approx(len(pair) / len(rows), abs=1e-9)
+    assert value(sheet, "recommended_share") == pytest.approx(len(known) / len(rows), abs=1e-9)
 
 
 def test_continuous_actions_differ_beyond_one_sd_and_far_beyond_three(decisions, loaded) -> None:

@@ -106,7 +106,7 @@ def pair_sums(n=600, dist=False, seed=8):
     raw["large"] = rng.random(n) < 0.05
     one, none = np.ones(n), np.zeros(n)
     return raw, summed(rng.integers(0, 4, n), rng.integers(0, 250, n), {
-        "n_rec": one, "n_pair": one, "n_diff": raw["diff"], "n_p": one, "s1": 1 - raw["p"],
+        "n_rec": one, "n_beside": one, "n_pair": one, "n_diff": raw["diff"], "n_p": one, "s1": 1 - raw["p"],
         "n_dist": one if dist else none, "d1": none, "d0": raw["self"] if dist else none, "tv": none,
         "n_known": one, "n_large": raw["large"],
     })
@@ -133,6 +133,6 @@ def test_self_disagreement_needs_propensities():
 
 
 def test_recommended_share_is_counted_over_all_decisions():
-    pair, reward = sums([0], [0], "", n_rec=[999.0]), sums([0], [0], "", n=[1000.0])
+    pair, reward = sums([0], [0], "", n_rec=[1000.0], n_beside=[999.0]), sums([0], [0], "", n=[1000.0])
     found = measure("recommended_share", pair=pair, reward=reward)
     assert (found.value, found.low, found.high) == (0.999, 0.999, 0.999)
