@@ -105,7 +105,7 @@ def run(
     with _progress() as progress:
         report = jobs.run(
             loaded, now=moment if past and act else now, as_of=moment, dry=past and not act,
-            environ=os.environ, progress=progress,
+            environ=os.environ, clock=now, progress=progress,
         )
     for line in _run_lines(report):
         typer.echo(line)

@@ -295,6 +295,13 @@ class Rollback(Model):
     kind: Literal["file", "command", "webhook"] = "file"
     path: str = "var/active_policy.json"
 
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if Path(value).is_absolute() or ".." in Path(value).parts:
+            raise PydanticCustomError("path", "must lie inside the folder of monitor.yaml")
+        return value
+
     @field_validator("kind")
     @classmethod
     def _file_only(cls, value: str) -> str:
@@ -426,7 +433,7 @@ class Config(Model):
                 raise PydanticCustomError(
                     "conditions",
                     "conditions.{name} is neither 'segment' nor a feature under state.categorical",
-                    {"name": name},
+                    {"name": name, "at": f"conditions.{name}"},
                 )
         return self
 
@@ -440,9 +447,21 @@ class Config(Model):
                     raise PydanticCustomError(
                         "undeclared",
                         "column '{column}' is mapped, and '{name}' is not declared under {place}{hint}",
-                        {"column": column, "name": name, "place": place, "hint": did_you_mean(name, known)},
+                        {"column": column, "name": name, "place": place, "hint": did_you_mean(name, known),
+                         "at": "log"},
                     )
         return self
+
+    @field_validator("envelope")
+    @classmethod
+    def _bounds_in_order(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for dimension, (low, high) in value.items():
+            if not low < high:
+                raise PydanticCustomError(
+                    "envelope", "{dimension} must be [lowest, highest] with lowest < highest",
+                    {"dimension": dimension},
+                )
+        return value
 
     @property
     def hard(self) -> list[str]:
@@ -595,7 +614,8 @@ def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:
-    location = tuple(_document_path(document, detail["loc"]))
+    at = detail.get("ctx", {}).get("at")
+    location = tuple(at.split(".")) if at else tuple(_document_path(document, detail["loc"]))
     line = line_of(document, location)
     dotted = ".".join(str(step) for step in location)
     kind, message = detail["type"], detail["msg"]
@@ -606,6 +626,8 @@ def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:
         return line, f"key '{dotted}' is missing; it must be set"
     shown = detail["input"]
     value = f", not {shown!r}" if isinstance(shown, (str, int, float, bool, date)) else ""
+    if kind == "model_type":
+        return line, f"'{dotted}' must be a mapping of keys{value}"
     if kind == "literal_error":
         expected = detail.get("ctx", {}).get("expected", "")
         return line, f"'{dotted}' must be {expected}{value}{_literal_hint(shown, expected)}"

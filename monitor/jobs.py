@@ -72,10 +72,11 @@ def run(
     as_of: datetime,
     dry: bool,
     environ: Mapping[str, str],
+    clock: datetime | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
     """One pass. `now` is when it acts; `dry` measures and judges, and journals and moves nothing.
-    `environ` is where channels look for their secrets.
+    `environ` is where channels look for their secrets; `clock` the real time, where `now` is not.
 
     Raises ConfigError, StoreError and JournalError; nothing else stops a pass.
     """
@@ -86,7 +87,7 @@ def run(
         _refuse_changed_baseline(journal, config)
         with opened(store.decisions) as connection:
             schema.create(connection, config)
-            account = ingest(connection, loaded, as_of=as_of, now=now, progress=progress)
+            account = ingest(connection, loaded, as_of=as_of, now=clock or now, progress=progress)
             report = RunReport(account, dry=dry)
             terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry)
             if not dry:
@@ -349,11 +350,11 @@ def _firings(
             window_end=instant(b["window_end"]), value=_number(b["value"]), limit=_number(b["limit"]),
             message=b["message"], incident=b["incident"] or None,
         )
-        for e in journal.events("firing", until=as_of)
+        for e in journal.events("firing")
         for b in [e.body]
         if b["policy"] in mine
         and instant(b["window_end"]) > evidence.window_start
-        and instant(b["window_start"]) < as_of
+        and instant(b["window_end"]) <= as_of
     ]
 
 

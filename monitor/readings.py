@@ -74,6 +74,8 @@ def measure(
                 for matured in (False, True):
                     if start in wanted[matured]:
                         rows += _readings(sheet, matured, start, span)
+    if progress and rows:
+        progress("writing readings", len(runs), len(runs))
     _write(store, rows, todo, ends, pending)
     return len(set(todo[False]) | set(todo[True]))
 

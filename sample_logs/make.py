@@ -189,8 +189,10 @@ def _catalogue() -> dict[str, SampleLog]:
 
 def _cooling_catalogue() -> dict[str, SampleLog]:
     stages: tuple[news.Stage, ...] = ("shadow", "live")
-    own = {"family": "cooling", "candidate": cooling.CANDIDATE}
-    healthy = [SampleLog(f"cooling_{stage}_healthy", stage, **own) for stage in stages]
+    healthy = [
+        SampleLog(f"cooling_{stage}_healthy", stage, candidate=cooling.CANDIDATE, family="cooling")
+        for stage in stages
+    ]
     faulty = [
         SampleLog(
             name=f"cooling_{stage}_{name}",
@@ -201,7 +203,8 @@ def _cooling_catalogue() -> dict[str, SampleLog]:
             threshold_hour=cooling_faults.CREEP_THRESHOLD if name == "margin_creep" else None,
             action=fault.action,
             also=fault.also,
-            **own,
+            candidate=cooling.CANDIDATE,
+            family="cooling",
         )
         for stage in stages
         for name, fault in cooling_faults.FAULTS.items()

@@ -67,6 +67,8 @@ def build(
             if hours is not wanted:
                 _want(connection, wanted := hours)
             _stage(connection, family, config, baseline, hours)
+        if progress:
+            progress("writing sums", len(built), len(built))
         keep: set[str] = set()
         if kept_sums(connection, config) is not None:
             keep = {f.name for f, _, _ in built if f.select(config, baseline) == f.select(config, None)}

@@ -75,7 +75,8 @@ def rows(
             row: Row = {
                 "decision_id": f"{policy}-{hour}-{i}", "ts": ts.isoformat(), "policy_id": policy,
                 "unit_id": f"user-{(hour * per_hour + i) % 4999}", "action": "abc"[arm[i]],
-                "propensity": 1 / 3, "reward": float(i % 2), "cost_slow": 0.0, "cost_crash": 0.0, "action_speed": 0.5,
+                "propensity": 1 / 3, "reward": float(i % 2), "cost_slow": 0.0, "cost_crash": 0.0,
+                "action_speed": 0.5,
                 "irreversible": False, "state_load": round(float(load[i]), 6),
                 "state_season": ("low", "high")[i % 2],
             }  # fmt: skip

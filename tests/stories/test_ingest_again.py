@@ -195,8 +195,8 @@ with opened(loaded.path("decisions.duckdb")) as connection:
 
 
 def test_killed_at_twenty_random_moments_the_next_run_has_the_right_counts(plant: Loaded) -> None:
-    files = 6
-    for number in range(files):
+    count = 6
+    for number in range(count):
         write(plant.path(f"{number}.jsonl"), range(number * 4000, number * 4000 + 4000), end="\nnonsense\n")
     rng = random.Random(11)
     interrupted = 0
@@ -221,13 +221,13 @@ def test_killed_at_twenty_random_moments_the_next_run_has_the_right_counts(plant
             ).fetchall()[0]
             assert (rows, rejects) == (4000 * len(done), len(done))
             assert set(done.values()) <= {4001}
-            if len(done) == files:
+            if len(done) == count:
                 connection.execute(
                     "DELETE FROM files; DELETE FROM decisions; DELETE FROM rejects; DELETE FROM dirty_hours"
                 )
     with opened(plant.path("decisions.duckdb")) as connection:
         run(connection, plant)
-        assert stored(connection) == (4000 * files, 4000 * files)
-        assert connection.execute("SELECT COUNT(*) FROM rejects").fetchall() == [(files,)]
-        assert connection.execute("SELECT COUNT(*) FROM files").fetchall() == [(files,)]
+        assert stored(connection) == (4000 * count, 4000 * count)
+        assert connection.execute("SELECT COUNT(*) FROM rejects").fetchall() == [(count,)]
+        assert connection.execute("SELECT COUNT(*) FROM files").fetchall() == [(count,)]
     assert interrupted >= 10
