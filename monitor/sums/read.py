@@ -105,14 +105,16 @@ def _units(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: in
 
 
 def _sample(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    # An hour holds no more than SIZE rows as it is; only longer windows must be cut.
+    place = "1" if span == 1 else (
+        "ROW_NUMBER() OVER (PARTITION BY policy_id, (hour - $start) // $span ORDER BY row_hash)"
+    )
     found = connection.execute(
         f"""SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
                 row_hash, reward
-            FROM (SELECT *, ROW_NUMBER() OVER
-                      (PARTITION BY policy_id, (hour - ?) // ? ORDER BY row_hash) AS place
-                  FROM sums_sample WHERE hour >= ? AND hour < ?) AS ranked
+            FROM (SELECT *, {place} AS place FROM sums_sample WHERE hour >= $start AND hour < $end) AS ranked
             WHERE place <= {SIZE} ORDER BY policy_id, hour, row_hash""",
-        [start, span, start, end],
+        {"start": start, "end": end} | ({} if span == 1 else {"span": span}),
     ).fetchnumpy()
     return _cut(found, FAMILIES["sample"].sums)
 
