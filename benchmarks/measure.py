@@ -53,9 +53,9 @@ def measure(folder: Path, rows: int, features: int, days: int, rounds: int, nann
     def run(stage: str) -> None:
         say(f"{stage} …")
         command = [sys.executable, "-m", "benchmarks.stages", stage, str(folder), *numbers]
-        _, told, peak = child(command)
-        found.peak(stage, peak)
-        for step, (wall, cpu) in json.loads(told.splitlines()[-1]).items():
+        done = child(command)
+        found.peak(stage, done.peak)
+        for step, (wall, cpu) in json.loads(done.told.splitlines()[-1]).items():
             found.note(step, wall, cpu)
 
     run("write")
@@ -72,8 +72,18 @@ def measure(folder: Path, rows: int, features: int, days: int, rounds: int, nann
     return found
 
 
-def child(command: list[str], *, may_fail: bool = False) -> tuple[float, str, float]:
-    """Seconds, what it printed and peak memory in GiB of one process."""
+@dataclass(frozen=True)
+class Child:
+    """One process: wall and processor seconds, peak memory in GiB, and what it printed."""
+
+    wall: float
+    cpu: float
+    peak: float
+    told: str
+
+
+def child(command: list[str], *, may_fail: bool = False) -> Child:
+    """Run a process to its end. Raises SystemExit with its last words when it fails and may not."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT)
@@ -84,7 +94,8 @@ def child(command: list[str], *, may_fail: bool = False) -> tuple[float, str, fl
         err.seek(0)
         if code and not may_fail:
             raise SystemExit(f"{' '.join(command[-6:])} failed:\n{err.read().decode()[-3000:]}")
-        return wall, out.read().decode() + err.read().decode(), usage.ru_maxrss / 2**20
+        told = out.read().decode() + err.read().decode()
+        return Child(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20, told)
 
 
 def say(text: str) -> None:
@@ -96,13 +107,14 @@ def _gate(folder: Path, days: int, rounds: int, found: Measured) -> None:
     as_of = (logs.START + logs.timedelta(days=days) + logs.LAG).isoformat()
     arguments = ["gate", "--stage", "shadow", "--config", str(folder / "full.yaml"), "--as-of", as_of]
     for _ in range(rounds):
-        wall, told, peak = child([sys.executable, "-c", START_GATE, *arguments], may_fail=True)
-        if "shadow" not in told:
-            raise SystemExit(f"the gate gave no verdict:\n{told}")
-        found.note("gate", wall, 0.0)
-        found.peak("gate", peak)
-    _, told, _ = child([sys.executable, "-X", "importtime", "-c", START_GATE, *arguments], may_fail=True)
-    names = {line.rsplit("|", 1)[-1].strip() for line in told.splitlines() if line.startswith("import time:")}
+        done = child([sys.executable, "-c", START_GATE, *arguments], may_fail=True)
+        if "shadow" not in done.told:
+            raise SystemExit(f"the gate gave no verdict:\n{done.told}")
+        found.note("gate", done.wall, done.cpu)
+        found.peak("gate", done.peak)
+    done = child([sys.executable, "-X", "importtime", "-c", START_GATE, *arguments], may_fail=True)
+    lines = (line for line in done.told.splitlines() if line.startswith("import time:"))
+    names = {line.rsplit("|", 1)[-1].strip() for line in lines}
     found.imported = [name for name in HEAVY if name in names]
 
 

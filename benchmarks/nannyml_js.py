@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks import logs
 
-Child = Callable[..., tuple[float, str, float]]
 SCRIPT = """
 import glob, json, sys, time
 import pandas as pd
@@ -33,19 +33,19 @@ def compare(
     features: int,
     note: Callable[[str, float, float], None],
     peak: Callable[[str, float], None],
-    child: Child,
+    child: Callable[..., Any],
 ) -> str:
     """Install it into a folder of its own and time its calculator, without reading the files; a sentence."""
     place = folder / "nannyml"
     python = str(place / "bin" / "python")
     child([sys.executable, "-m", "venv", str(place)])
-    _, told, _ = child([python, "-m", "pip", "install", "-q", "nannyml"], may_fail=True)
+    installed = child([python, "-m", "pip", "install", "-q", "nannyml"], may_fail=True)
     columns = [f"state_{f}" for f in logs.features(features)]
-    _, said, gib = child([python, "-c", SCRIPT, str(folder), *columns], may_fail=True)
-    answer = next((line for line in said.splitlines() if line.startswith("[")), None)
+    done = child([python, "-c", SCRIPT, str(folder), *columns], may_fail=True)
+    answer = next((line for line in done.told.splitlines() if line.startswith("[")), None)
     if answer is None:
-        return f"could not be run here: {(told + said).strip().splitlines()[-1]}"
+        return f"could not be run here: {(installed.told + done.told).strip().splitlines()[-1]}"
     wall, cpu, version = json.loads(answer)
     note("nannyml", wall, cpu)
-    peak("nannyml", gib)
+    peak("nannyml", done.peak)
     return f"{version}, hourly chunks, the first day as reference, once; reading the files is not counted"
