@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 LAG = timedelta(minutes=11)
 WITHIN, CREEP_WITHIN = 4, 12
 HOURLY_BEFORE, HOURLY_AFTER = 1, 30
-TEN = 10
+WORKERS = 3
 SHADOW_AFTER = timedelta(hours=14)
 STAGE = {"shadow": "shadow", "live": "full"}
 
@@ -50,7 +50,7 @@ def show(names: Sequence[str], keep: Path | None, echo: Callable[[str], object])
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
-        with ProcessPoolExecutor(max_workers=2) as pool:
+        with ProcessPoolExecutor(max_workers=WORKERS) as pool:
             results = list(_echoed(pool.map(_one, [(log.name, folder) for log in chosen]), echo))
     wrong = [f"{r.name}: {w}" for r in results for w in r.wrong]
     echo("")
@@ -124,15 +124,16 @@ class Growing:
 def passes(log: SampleLog) -> Iterator[datetime]:
     """When the passes of a log run, by simulated time.
 
-    Healthy and live: every day from the end of the baseline. The others: every ten days, and more
-    often after a fault that has a trigger, since only windows younger than `act_within` are acted on.
+    Healthy and live: every day from the end of the baseline. The others: at its end and at the end of
+    the log, and in between where a fault has a trigger, since only windows younger than `act_within`
+    are acted on.
     """
-    step = 1 if log.fault is None and log.stage == "live" else TEN
-    days = range(BASELINE_DAYS, (END - START).days, step)
+    daily = log.fault is None and log.stage == "live"
+    days = range(BASELINE_DAYS, (END - START).days) if daily else [BASELINE_DAYS]
     regular = {START + timedelta(days=day) + LAG for day in days} | {END + LAG}
     dense = set()
     if log.planted and log.trigger and log.stage == "live":
-        first = log.planted - HOURLY_BEFORE * HOUR
+        first = (log.threshold_hour or log.planted) - HOURLY_BEFORE * HOUR
         dense = {first + i * HOUR + LAG for i in range(HOURLY_BEFORE + HOURLY_AFTER)}
     if log.planted and log.trigger and log.stage == "shadow":
         dense = {log.planted + SHADOW_AFTER}
