@@ -27,9 +27,9 @@ Change = Callable[[list[Row]], list[Row]]
 
 def shadow(folder: Path, change: Change = lambda given: given, **config: Any) -> Plant:
     """15 healthy days of shadow mode after 3 of baseline, changed, read and signed off."""
-    plant = Plant(folder, **STATE | {"window": "6h"} | config)
+    plant = Plant(folder, **STATE | {"window": "24h"} | config)
     plant.write(rows(BASELINE, "old"))
-    plant.write(change(rows(SHADOW, "old", candidate="new")))
+    plant.write(change(rows(SHADOW, "old", per_hour=10, candidate="new")))
     plant.run(END)
     sign(plant)
     return plant
@@ -87,7 +87,7 @@ def held(verdict: Verdict, item: str, metric: str, outcome: str, reason: str) ->
 
 
 def test_a_healthy_shadow_log_passes(tmp_path: Path) -> None:
-    plant = shadow(tmp_path, window="1h")
+    plant = shadow(tmp_path, window="2h")
     verdict = plant.gate(END)
     assert [f.outcome.name for f in verdict.findings] == ["PASS"] * len(verdict.findings)
     assert (verdict.outcome, verdict.exit_code, verdict.firings) == (Outcome.PASS, 0, ())
@@ -185,16 +185,16 @@ def test_repeated_rows_count_once(tmp_path: Path) -> None:
     seven_days = only(lambda _, hour: hour < SHADOW.start + 7 * 24)
     plant = shadow(tmp_path, lambda given: seven_days(given) * 3)
     verdict = plant.gate(END)
-    assert finding(verdict, "recommendations_logged").n == 7 * 24 * 20
+    assert finding(verdict, "recommendations_logged").n == 7 * 24 * 10
     assert verdict.exit_code != 0
 
 
 @untimed
 def test_garbage_lines_count_as_rejected_rows(tmp_path: Path) -> None:
-    plant = Plant(tmp_path, **STATE)
+    plant = Plant(tmp_path, **STATE | {"window": "24h"})
     plant.write(rows(BASELINE, "old"))
     for hour in SHADOW:
-        plant.write(rows([hour], "old", candidate="new"))
+        plant.write(rows([hour], "old", per_hour=10, candidate="new"))
         plant.lines(["{not json"] if hour % 2 else [])
     plant.run(END)
     held(plant.gate(END), "data_contract", "rejected_share", "FAIL", "limit")
@@ -205,7 +205,7 @@ def test_a_log_file_that_cannot_be_read_is_no_pass(healthy: Plant, tmp_path: Pat
     source = {"paths": ["more/*.csv"], "format": "csv", "constants": {"policy_id": "old"}}
     source["columns"] = {"decision_id": "id", "ts": "at"}
     healthy.configure(
-        **STATE | {"window": "6h"}, log={"sources": [{"paths": ["logs/*.jsonl"], "format": "jsonl"}, source]}
+        **STATE | {"window": "24h"}, log={"sources": [{"paths": ["logs/*.jsonl"], "format": "jsonl"}, source]}
     )
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "more.csv").write_text("who,when\n1,2\n", "utf-8")
@@ -237,7 +237,7 @@ def test_a_later_refusal_takes_a_sign_off_back(healthy: Plant) -> None:
 
 def test_a_sign_off_of_another_policy_does_not_count(healthy: Plant) -> None:
     policies = {"candidate": "newer", "incumbent": "old", "safe": "old"}
-    healthy.configure(**STATE | {"window": "6h"}, policies=policies)
+    healthy.configure(**STATE | {"window": "24h"}, policies=policies)
     verdict = healthy.gate(END)
     held(verdict, "review", "", "INCONCLUSIVE", "signoff_missing")
     held(verdict, "recommendations_logged", "", "NO_DATA", "no_data")
@@ -262,9 +262,9 @@ def test_decisions_without_a_mature_reward_are_not_evidence_yet(tmp_path: Path) 
 
 
 def test_without_enough_rows_there_is_no_baseline_and_no_pass(tmp_path: Path) -> None:
-    plant = Plant(tmp_path, **STATE)
+    plant = Plant(tmp_path, **STATE | {"window": "24h"})
     plant.write(rows(range(40), "old"))
-    plant.write(rows(SHADOW, "old", candidate="new"))
+    plant.write(rows(SHADOW, "old", per_hour=10, candidate="new"))
     plant.run(END)
     verdict = plant.gate(END)
     held(verdict, "duration_and_coverage", "baseline_longest_gap_hours", "NO_DATA", "baseline_missing")
@@ -279,7 +279,7 @@ def test_a_checklist_that_enforces_nothing_is_refused(healthy: Plant, tmp_path: 
         "  - {item: recommendations_logged, check: recommendations_logged, role: off, because: no time}\n"
         "  - {item: disagreement, check: disagreement, role: signal}\n", "utf-8"
     )  # fmt: skip
-    healthy.configure(**STATE | {"window": "6h"}, checklists="lists")
+    healthy.configure(**STATE | {"window": "24h"}, checklists="lists")
     with pytest.raises(ConfigError, match=r"shadow_mode.yaml:2: no item is a guardrail or a sign_off"):
         healthy.gate(END)
     assert healthy.monitor("gate", "--stage", "shadow").returncode == 2
@@ -293,7 +293,7 @@ def test_an_item_that_is_off_is_shown_with_its_reason(healthy: Plant, tmp_path: 
         "  - {item: recommendations_logged, check: recommendations_logged, role: guardrail}\n"
         "  - {item: disagreement, check: disagreement, role: off, because: no time}\n", "utf-8"
     )  # fmt: skip
-    healthy.configure(**STATE | {"window": "6h"}, checklists="lists")
+    healthy.configure(**STATE | {"window": "24h"}, checklists="lists")
     verdict = healthy.gate(END)
     assert verdict.outcome is Outcome.PASS
     assert "no time" in finding(verdict, "disagreement").message
@@ -303,7 +303,7 @@ def test_an_item_that_is_off_is_shown_with_its_reason(healthy: Plant, tmp_path: 
     "change", [{"baseline": STATE["baseline"] | {"to": "2026-01-03"}}, {"baseline": None}]
 )
 def test_a_baseline_changed_in_the_configuration_is_refused(healthy: Plant, change: dict[str, Any]) -> None:
-    healthy.configure(**STATE | {"window": "6h"} | change)
+    healthy.configure(**STATE | {"window": "24h"} | change)
     for act in (healthy.gate, healthy.run):
         with pytest.raises(ConfigError, match="changed after the baseline was frozen"):
             act(END)
@@ -326,7 +326,7 @@ def test_a_baseline_file_that_was_tampered_with_is_an_error(
 
 def test_sums_of_another_configuration_are_stale(healthy: Plant) -> None:
     reward = {"range": [0, 1], "missing_after_maturity": 0}
-    healthy.configure(**STATE | {"window": "6h"}, reward=reward)
+    healthy.configure(**STATE | {"window": "24h"}, reward=reward)
     verdict = healthy.gate(END)
     held(verdict, "recommendations_logged", "", "NO_DATA", "stale")
     healthy.run(END)

@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 import monitor
-from tests.stories.building import LAG, STATE, Plant, after, rows
+from tests.stories.building import LAG, Plant, after, rows
 
-AT = after(99) + LAG
+FIRST, LAST, PER_HOUR = 7, 12, 130
+AT = after(LAST) + LAG
 ROOT = str(Path(monitor.__file__).parents[1])
-ROWS = 20 * (72 + 24 + 3)
+ROWS = PER_HOUR * LAST
+BASELINE = {"policy": "new", "from": "2026-01-01", "to": "2026-01-01T08:00"}
 DIE = """
 import json, os, signal, sys
 from importlib import import_module
@@ -56,6 +58,7 @@ POINTS = [
     ("alerts.rollback", "_move", "after"),
     ("monitor.acting", "roll_back", "after"),
     ("monitor.jobs", "mark_judged", "before"),
+    ("monitor.jobs", "_note_baseline", "before"),
     ("monitor.jobs", "build", "before"),
     ("monitor.sums.build", "_write", "after"),
     ("monitor.readings", "_write", "before"),
@@ -68,17 +71,17 @@ POINTS = [
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Plant:
-    """Monitored up to hour 96; since then the log has a hard violation, complaints and old news."""
-    plant = Plant(tmp_path_factory.mktemp("before"), **STATE)
-    plant.write(rows(range(72), "old"))
-    plant.write(rows(range(72, 96), "new"))
-    plant.run(after(96) + LAG)
-    new = rows(range(96, 99), "new")
+    """Monitored up to `FIRST`; since then its baseline closed, and the log has a hard violation, garbage
+    and old news."""
+    plant = Plant(tmp_path_factory.mktemp("before"), state={"numeric": ["load"]}, baseline=BASELINE)
+    plant.write(rows(range(FIRST), "new", per_hour=PER_HOUR))
+    plant.run(after(FIRST) + LAG)
+    new = rows(range(FIRST, LAST), "new", per_hour=PER_HOUR)
     new[-1] |= {"cost_crash": 1.0}
     plant.write(new[:-1])
     plant.write(new[-1:])
     plant.lines(["{broken"])
-    plant.write([new[0] | {"decision_id": "old-breach", "ts": after(60).isoformat(), "action_speed": 2.0}])
+    plant.write([new[0] | {"decision_id": "old-breach", "ts": after(5).isoformat(), "action_speed": 2.0}])
     return plant
 
 
@@ -102,6 +105,7 @@ def all_done_once(plant: Plant, at: datetime = AT) -> None:
     with plant.journal() as journal:
         assert journal.verify() == [] and journal.undelivered() == []
     assert [e.body["status"] for e in plant.events("rollback")] == ["intent", "done"]
+    assert len(plant.events("baseline")) == 1
     (incident,) = plant.events("incident")
     pointer = plant.pointer()
     assert pointer is not None and (pointer["policy"], pointer["incident"]) == ("old", incident.subject)
