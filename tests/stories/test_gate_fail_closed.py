@@ -159,6 +159,10 @@ ATTACKS: dict[str, tuple[Change, tuple[str, str, str, str]]] = {
         each(50, candidate_action="never"),
         ("large_disagreement", "large_disagreement", "FAIL", "limit"),
     ),
+    "a segment that the baseline never saw": (
+        each(20, segment="new region"),
+        ("large_disagreement", "large_disagreement", "NO_DATA", "unusual_unknown"),
+    ),
     "a candidate that drifts away": (
         drifting,
         ("disagreement", "disagreement_slope", "FAIL", "limit"),
@@ -228,6 +232,18 @@ def test_a_sign_off_that_does_not_hold_is_no_sign_off(
     plant = Plant(tmp_path, **STATE)
     sign(plant, **changes)
     assert finding(plant.gate(END), "review").reason == reason
+
+
+@pytest.mark.xfail(
+    strict=True, reason="monitor attest keeps the digest of the evidence, and no gate compares it again"
+)
+def test_a_sign_off_is_void_when_its_evidence_was_changed(healthy: Plant, tmp_path: Path) -> None:
+    report = tmp_path / "labels.csv"
+    report.write_text("50 labelled, 49 sensible\n", "utf-8")
+    sign(healthy, at=END - HOUR, evidence=str(report))
+    assert healthy.gate(END).exit_code == 0
+    report.write_text("50 labelled, 9 sensible\n", "utf-8")
+    assert healthy.gate(END).exit_code == 3
 
 
 def test_a_later_refusal_takes_a_sign_off_back(healthy: Plant) -> None:
