@@ -14,7 +14,7 @@ CAUSES = {
     "ingest": "each id is hashed and looked up, every cell checked, columns are worked out, and each file is "
     "a transaction of its own, which weighs more the smaller the files are",
     "gate, with start-up": "interpreter and libraries take half of it, the sums of the evidence the rest",
-    "a further hour after the last day: read, summed and measured": "each known file is looked at again, and "
+    "a further hour after the last day: read, summed, measured": "each known file is looked at again, and "
     "rows are replaced in tables that have grown",
     "largest peak of ours": "DuckDB keeps blocks in memory while there is room; memory_limit is not set",
     "NannyML D_JS": "the pass makes every sum and reading, not one distance a feature",
