@@ -11,7 +11,8 @@ from typing import Any
 from benchmarks import logs
 
 SCRIPT = """
-import glob, json, sys, time
+import glob, json, os, sys, time
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 import pandas as pd
 import nannyml as nml
 folder, *columns = sys.argv[1:]
