@@ -24,6 +24,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    # Room to work in. More would only keep blocks of the file that the system keeps already.
+    "memory_limit": "1280MiB",
 }
 
 
@@ -84,6 +86,7 @@ def opened(
         try:
             connection.execute(f"USE {name}")
             connection.execute("SET TimeZone = 'UTC'")
+            _spill_beside(connection, path)
             yield connection
         finally:
             _detach(connection, name)
@@ -142,6 +145,13 @@ def _attach(
             raise StoreError(f"{path.name} cannot be opened: {_first_line(error, path)}") from None
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
+
+
+def _spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """What does not fit into memory goes beside the store, not into the folder one happens to be in.
+    Once something was spilled the place cannot be changed any more."""
+    with contextlib.suppress(duckdb.Error):
+        connection.execute(f"SET temp_directory = {literal(str(path.parent / 'spill'))}")
 
 
 def _detach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
