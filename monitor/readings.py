@@ -139,7 +139,7 @@ def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Re
     alone = [(policy, "") for policy in decided]
     paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
     for metric, row in METRICS.items():
-        if row.matures != matured:
+        if row.matures != matured or not row.windows:
             continue
         keys = sheet.keys(metric)
         for policy, candidate in paired if row.per == "pair" else alone:

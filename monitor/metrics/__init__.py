@@ -15,12 +15,14 @@ from monitor.metrics.sums import Settings, Sums
 class Metric:
     """A metric and what it needs: the families of sums it reads, what it is measured for, and
     whether it waits until rewards have matured. `units` may be left out of the states: shares are
-    then bounded by the number of buckets, which is wider."""
+    then bounded by the number of buckets, which is wider. `windows` False: no reading is made of it for
+    each window; it is computed when a gate, an evaluation or a report asks."""
 
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
     per: Literal["policy", "constraint", "feature", "pair"]
     matures: bool
+    windows: bool = True
 
 
 METRICS: dict[str, Metric] = {

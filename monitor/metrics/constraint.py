@@ -30,7 +30,7 @@ def violation_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     violations, known = jack.groups[:, 2], jack.groups[:, 3]
     units = kish(sums, "k1", states.get("units"), "k", jack.groups, settings)
     effective = kish_size(sums.total("k1"), sums.total("k2"))
-    found = zero_one_interval(jack, violations, known - violations, effective, units, n, "share")
+    found = zero_one_interval(jack, violations, known - violations, effective, units, n, "share", settings)
     return found.because("missing_cost") if unknown > MAX_UNKNOWN * (n + unknown) else found
 
 

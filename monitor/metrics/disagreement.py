@@ -44,7 +44,7 @@ def self_disagreement(states: Mapping[str, Sums], settings: Settings) -> Estimat
     if not n > 0:
         return missing("missing_propensity" if len(sums) else "no_data", "share")
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, (part, whole), settings)
-    return t_interval(jack, n, "share")
+    return t_interval(jack, n, "share", settings)
 
 
 def _share_of_decisions(states: Mapping[str, Sums], part: str, whole: str, settings: Settings) -> Estimate:
@@ -55,4 +55,4 @@ def _share_of_decisions(states: Mapping[str, Sums], part: str, whole: str, setti
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, (part, whole), settings)
     events, decisions = jack.groups[:, 0], jack.groups[:, 1]
     units = kish(sums, whole, states.get("units"), "k", jack.groups, settings)
-    return zero_one_interval(jack, events, decisions - events, n, units, n, "share")
+    return zero_one_interval(jack, events, decisions - events, n, units, n, "share", settings)

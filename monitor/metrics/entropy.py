@@ -59,7 +59,7 @@ def top_action_share(states: Mapping[str, Sums], settings: Settings) -> Estimate
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), taken, ("x", "n"), by_days)
     events, decisions = jack.groups[:, 0], jack.groups[:, 1]
     units = kish(taken, "n", None, "k", jack.groups, by_days)
-    found = zero_one_interval(jack, events, decisions - events, n, units, n, "share")
+    found = zero_one_interval(jack, events, decisions - events, n, units, n, "share", settings)
     return replace(found, method=f"action '{actions[top]}', {found.method}")
 
 
@@ -93,7 +93,7 @@ def _mean_entropy(
     rows: Sums, part: str, whole: str, known: float, n: float, source: str, settings: Settings
 ) -> Estimate:
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), rows, (part, whole), settings)
-    found = t_interval(jack, known, "nat")
+    found = t_interval(jack, known, "nat", settings)
     found = replace(found, method=f"from {source}, {found.method}")
     return found.because("missing_propensity") if n - known > MAX_MISSING * n else found
 

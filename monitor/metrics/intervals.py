@@ -18,14 +18,21 @@ FEW_GROUPS = 20
 FEW_SHARE = 0.8
 
 
-def t_interval(jack: Jackknife, n: float, unit: str) -> Estimate:
+def t_interval(jack: Jackknife, n: float, unit: str, settings: Settings) -> Estimate:
     """value ± t·SE with the jackknife's degrees of freedom, two-sided .95; NaN ends without an SE."""
     margin = t_quantile(jack.df) * jack.se
     return finish(jack.value, jack.value - margin, jack.value + margin, n, unit, jack.method, jack.reason)
 
 
 def zero_one_interval(
-    jack: Jackknife, events: Array, others: Array, effective: float, units: float, n: float, unit: str
+    jack: Jackknife,
+    events: Array,
+    others: Array,
+    effective: float,
+    units: float,
+    n: float,
+    unit: str,
+    settings: Settings,
 ) -> Estimate:
     """Clopper–Pearson interval of a share v of 0/1 outcomes, clusters taken into account.
 

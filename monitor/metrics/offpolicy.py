@@ -36,7 +36,7 @@ def ips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return lowest + divide(x[..., 0] - lowest * x[..., 1], x[..., 2])
 
     jack = jackknife(value, sums, ("wr1", "w1", "k1"), settings)
-    return _judged(t_interval(jack, sums.total("n"), "reward"), sums, settings)
+    return _judged(t_interval(jack, sums.total("n"), "reward", settings), sums, settings)
 
 
 def snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -51,11 +51,11 @@ def snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return _judged(missing("no_data", "reward"), sums, settings)
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("wr1", "w1", "n_one", "n"), settings)
     if not zero_one_rewards(sums, settings):
-        return _judged(t_interval(jack, n, "reward"), sums, settings)
+        return _judged(t_interval(jack, n, "reward", settings), sums, settings)
     ones, rewards = jack.groups[:, 2], jack.groups[:, 3]
     units = kish(sums, "w1", states.get("units"), "w", jack.groups, settings)
     size = kish_size(sums.total("w1"), sums.total("w2"))
-    found = zero_one_interval(jack, ones, rewards - ones, size, units, n, "reward")
+    found = zero_one_interval(jack, ones, rewards - ones, size, units, n, "reward", settings)
     return _judged(found, sums, settings)
 
 
@@ -72,7 +72,7 @@ def lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
     jack = jackknife(value, sums, ("wr1", "w1", "r1", "k1"), settings)
     n = sums.total("n")
-    found = _judged(t_interval(jack, n, "reward"), sums, settings)
+    found = _judged(t_interval(jack, n, "reward", settings), sums, settings)
     ones = sums.total("n_one")
     if zero_one_rewards(sums, settings) and min(ones, n - ones) < MIN_EVENTS:
         return found.because("few_events")
@@ -98,7 +98,7 @@ def weight_mean(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Mean weight w̄ = Σ(w/k)/Σ(1/k). It is 1 on average where propensities are right and the
     candidate's actions are all logged."""
     sums = states["offpolicy"]
-    return t_interval(_mean_weight(sums, settings), sums.total("n"), "weight")
+    return t_interval(_mean_weight(sums, settings), sums.total("n"), "weight", settings)
 
 
 def weight_mean_z(states: Mapping[str, Sums], settings: Settings) -> Estimate:

@@ -28,11 +28,11 @@ def reward_mean(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     if not n > 0:
         return missing("no_data", "reward")
     if not zero_one_rewards(sums, settings):
-        return t_interval(jack, n, "reward")
+        return t_interval(jack, n, "reward", settings)
     ones, rewards = jack.groups[:, 2], jack.groups[:, 3]
     units = kish(sums, "k1", states.get("units"), "k", jack.groups, settings)
     effective = kish_size(sums.total("k1"), sums.total("k2"))
-    return zero_one_interval(jack, ones, rewards - ones, effective, units, n, "reward")
+    return zero_one_interval(jack, ones, rewards - ones, effective, units, n, "reward", settings)
 
 
 def reward_sd(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -43,7 +43,8 @@ def reward_sd(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return missing("no_data", "reward")
     if n < 2:
         return missing("low_n", "reward", n)
-    return t_interval(jackknife(_row_sd, sums, ("r1", "r2", "k1", "n_reward"), settings), n, "reward")
+    jack = jackknife(_row_sd, sums, ("r1", "r2", "k1", "n_reward"), settings)
+    return t_interval(jack, n, "reward", settings)
 
 
 def reward_q05(states: Mapping[str, Sums], settings: Settings) -> Estimate:

@@ -116,7 +116,8 @@ def test_effective_size_by_hand():
 def test_kish_number_of_units_binds_only_where_few_groups_hold_events():
     def interval(events):
         total = np.full(64, 10.0)
-        return zero_one_interval(jack(0.1, 1e-9, 63), events, total - events, 640, 30, 640, "share")
+        one = jack(0.1, 1e-9, 63)
+        return zero_one_interval(one, events, total - events, 640, 30, 640, "share", Settings())
 
     few, many = np.zeros(64), np.zeros(64)
     few[:19] = 1
