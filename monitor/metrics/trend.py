@@ -8,49 +8,74 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monitor.metrics.estimate import Estimate, missing
+from monitor.metrics.estimate import LEVEL, Estimate, missing
 from monitor.metrics.jackknife import Array
 
 MIN_DAYS = 14
+MAX_DAYS = 28
 SIGNIFICANT = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
 class MannKendall:
-    """`s`, its variance (ties and serial correlation taken into account), z with continuity
-    correction, and the one-sided p of an upward trend."""
+    """Trend of `n` daily values: one-sided p of an upward and of a downward trend, and the
+    Theil–Sen slope per day with Sen's two-sided .95 interval (NaN where it has no end)."""
+
+    p_up: float
+    p_down: float
+    slope: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`s` = Σ_{i<j} sign(x_j − x_i), its variance (ties and serial correlation taken into account),
+    and z with continuity correction."""
 
     s: float
     variance: float
     z: float
-    p_up: float
 
 
-def mann_kendall(values: ArrayLike, days: ArrayLike | None = None) -> MannKendall:
-    """Mann–Kendall test of an upward trend; `days` give the spacing (default 0, 1, 2 …).
+def mann_kendall(days: ArrayLike, values: ArrayLike) -> MannKendall:
+    """Mann–Kendall test and Theil–Sen slope of daily values; `days` (whole days) give the spacing.
 
-    S = Σ_{i<j} sign(x_j − x_i); Var = [n(n−1)(2n+5) − Σt(t−1)(2t+5)]/18 over ties of size t, times
-    max(1, Hamed–Rao). z = (S ∓ 1)/√Var. p is 1 where nothing varies. Raises ValueError for values
-    that are not finite. Source: Mann 1945; Kendall 1975; Hamed and Rao 1998.
+    p from z of `score`; both p are 1 where nothing varies or there are fewer than two days. It
+    answers for any number of days: a rule asks for `n` ≥ MIN_DAYS of its own accord. Days may come in
+    any order, each once. Raises ValueError for values that are not finite.
+    Source: Mann 1945; Kendall 1975; Theil 1950; Sen 1968.
     """
     from scipy.special import ndtr
 
-    x = _finite(values)
-    t = np.arange(len(x), dtype=np.float64) if days is None else _finite(days)
+    t, x = _in_order(days, values)
+    found = score(t, x)
+    if not found.variance > 0:
+        return MannKendall(1.0, 1.0, _median(_slopes(t, x)), math.nan, math.nan, len(x))
+    low, high = _sen(_slopes(t, x), found.variance, LEVEL)
+    up, down = float(ndtr(-found.z)), float(ndtr(found.z))
+    return MannKendall(up, down, _median(_slopes(t, x)), low, high, len(x))
+
+
+def score(days: ArrayLike, values: ArrayLike) -> Score:
+    """S = Σ_{i<j} sign(x_j − x_i) with Var = [n(n−1)(2n+5) − Σt(t−1)(2t+5)]/18 over ties of size t,
+    times max(1, Hamed–Rao), and z = (S ∓ 1)/√Var (0 without variance).
+
+    Raises ValueError for values that are not finite. Source: Kendall 1975; Hamed and Rao 1998.
+    """
+    t, x = _in_order(days, values)
     s = float(np.sign(_pairs(x)).sum())
     variance = _tied_variance(x) * max(1.0, hamed_rao(x, t))
-    z = (s - np.sign(s)) / math.sqrt(variance) if variance > 0 else 0.0
-    return MannKendall(s, variance, float(z), float(ndtr(-z)) if variance > 0 else 1.0)
+    return Score(s, variance, float((s - np.sign(s)) / math.sqrt(variance)) if variance > 0 else 0.0)
 
 
-def slope(days: ArrayLike, values: ArrayLike, level: float = 0.95, unit: str = "") -> Estimate:
+def slope(days: ArrayLike, values: ArrayLike, level: float = LEVEL, unit: str = "") -> Estimate:
     """Theil–Sen slope, the median of (x_j − x_i)/(t_j − t_i), in `unit` per day.
 
     Interval: Sen's, the slopes of rank (N ∓ C)/2 with C = z·√Var(S), N pairs, Var(S) as in
-    `mann_kendall`. Fewer than 14 days: `low_n`. Source: Theil 1950; Sen 1968.
+    `score`. Fewer than 14 days: `low_n`. Source: Theil 1950; Sen 1968.
     """
-    from scipy.special import ndtri
-
     per_day = f"{unit} per day".strip()
     t, x = np.asarray(days, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if not len(x):
@@ -60,13 +85,9 @@ def slope(days: ArrayLike, values: ArrayLike, level: float = 0.95, unit: str = "
     if len(np.unique(t)) < MIN_DAYS:
         return missing("low_n", per_day, len(x))
     slopes = _slopes(t, x)
-    width = float(ndtri((1 + level) / 2)) * math.sqrt(mann_kendall(x, t).variance)
-    lower = math.floor((len(slopes) - width) / 2) - 1
-    upper = math.ceil((len(slopes) + width) / 2)
-    low = slopes[lower] if lower >= 0 else math.nan
-    high = slopes[upper] if upper < len(slopes) else math.nan
+    low, high = _sen(slopes, score(t, x).variance, level)
     method = f"Theil-Sen slope of {len(x)} days, Sen's interval"
-    return Estimate(float(np.median(slopes)), float(low), float(high), level, len(x), per_day, method)
+    return Estimate(float(np.median(slopes)), low, high, level, len(x), per_day, method)
 
 
 def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
@@ -88,6 +109,26 @@ def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
     rho = np.correlate(deviation, deviation, "full")[n:] / square
     rho = np.where(np.abs(rho) > SIGNIFICANT / math.sqrt(n), rho, 0.0)
     return float(1 + 2 / (n * (n - 1) * (n - 2)) * ((n - lag) * (n - lag - 1) * (n - lag - 2) @ rho))
+
+
+def _sen(slopes: Array, variance: float, level: float) -> tuple[float, float]:
+    from scipy.special import ndtri
+
+    width = float(ndtri((1 + level) / 2)) * math.sqrt(variance)
+    lower = math.floor((len(slopes) - width) / 2) - 1
+    upper = math.ceil((len(slopes) + width) / 2)
+    low = float(slopes[lower]) if lower >= 0 else math.nan
+    return low, float(slopes[upper]) if upper < len(slopes) else math.nan
+
+
+def _median(slopes: Array) -> float:
+    return float(np.median(slopes)) if len(slopes) else math.nan
+
+
+def _in_order(days: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
+    t, x = _finite(days), _finite(values)
+    order = np.argsort(t, kind="stable")
+    return t[order], x[order]
 
 
 def _pairs(x: Array) -> Array:

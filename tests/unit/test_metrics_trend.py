@@ -6,29 +6,56 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitor.metrics.trend import hamed_rao, mann_kendall, slope
+from monitor.metrics.trend import hamed_rao, mann_kendall, score, slope
 
 
 def test_mann_kendall_by_hand():
-    found = mann_kendall([1.0, 2, 3, 4, 5])
+    found = score(np.arange(5), [1.0, 2, 3, 4, 5])
     assert found.s == 10
     assert found.variance == pytest.approx(5 * 4 * 15 / 18)
     assert found.z == pytest.approx(9 / math.sqrt(50 / 3))
-    assert found.p_up == pytest.approx(stats.norm.sf(found.z))
+    trend = mann_kendall(np.arange(5), [1.0, 2, 3, 4, 5])
+    assert trend.p_up == pytest.approx(stats.norm.sf(found.z))
+    assert trend.p_down == pytest.approx(stats.norm.cdf(found.z))
+    assert (trend.slope, trend.n) == (1.0, 5)
+    assert math.isnan(trend.low) and math.isnan(trend.high)
+
+
+def test_a_trend_has_the_slope_and_the_interval_that_a_gate_reads():
+    rng = np.random.default_rng(2)
+    days, values = np.arange(100.0, 128.0), np.arange(28) / 40 + rng.normal(0, 0.2, 28)
+    trend, gate = mann_kendall(days, values), slope(days, values)
+    assert (trend.slope, trend.low, trend.high, trend.n) == (gate.value, gate.low, gate.high, 28)
+    assert trend.p_up < 0.001
+    shuffled = rng.permutation(28)
+    assert mann_kendall(days[shuffled], values[shuffled]) == trend
+
+
+def test_p_equals_scipys_kendall_tau_without_continuity_correction():
+    rng = np.random.default_rng(3)
+    days, values = np.arange(20.0), rng.integers(0, 6, 20).astype(float)
+    found = score(days, values)
+    assert hamed_rao(values, days) <= 1
+    expected = stats.kendalltau(days, values, method="asymptotic", alternative="greater").pvalue
+    assert stats.norm.sf(found.s / math.sqrt(found.variance)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_ties_take_away_variance():
-    found = mann_kendall([1.0, 1, 2, 2, 2])
+    found = score(np.arange(5), [1.0, 1, 2, 2, 2])
     assert found.s == 6
     assert found.variance == pytest.approx((5 * 4 * 15 - 2 * 1 * 9 - 3 * 2 * 11) / 18)
 
 
 def test_nothing_that_varies_is_no_trend():
-    assert mann_kendall([3.0] * 20).p_up == 1.0
+    found = mann_kendall(np.arange(20), [3.0] * 20)
+    assert (found.p_up, found.p_down, found.slope) == (1.0, 1.0, 0.0)
+    assert mann_kendall([], []).p_up == mann_kendall([1], [2.0]).p_up == 1.0
 
 
 def test_a_falling_series_is_no_upward_trend():
-    assert mann_kendall(-np.arange(20.0)).p_up > 0.999
+    found = mann_kendall(np.arange(20), -np.arange(20.0))
+    assert found.p_up > 0.999
+    assert found.p_down < 0.001
 
 
 def test_serial_correlation_makes_the_test_slower_to_reject():
@@ -38,7 +65,7 @@ def test_serial_correlation_makes_the_test_slower_to_reject():
         walk[t] = 0.8 * walk[t - 1] + rng.normal()
     assert hamed_rao(walk, np.arange(60)) > 1.5
     plain = (60 * 59 * 125) / 18
-    assert mann_kendall(walk).variance == pytest.approx(plain * hamed_rao(walk, np.arange(60)))
+    assert score(np.arange(60), walk).variance == pytest.approx(plain * hamed_rao(walk, np.arange(60)))
 
 
 def test_slope_equals_scipys_theil_sen_estimate_with_ranks_rounded_outwards():
@@ -72,5 +99,5 @@ def test_a_value_that_is_not_finite_is_never_judged():
     values[3] = math.nan
     assert slope(np.arange(20.0), values).reason == "non_finite"
     with pytest.raises(ValueError, match="finite"):
-        mann_kendall(values)
+        mann_kendall(np.arange(20), values)
     assert slope([], []).reason == "no_data"
