@@ -14,10 +14,9 @@ from typing import Any
 from gates.checks import CHECKS
 from gates.checks.check import Number
 from gates.stages import stage_named
-from gates.trigger_numbers import TriggerNumbers, load_triggers
 from monitor.config import ConfigError, did_you_mean, line_of, read_yaml
 
-__all__ = ["Checklist", "Item", "TriggerNumbers", "load", "load_triggers", "read"]
+__all__ = ["Checklist", "Item", "load", "read"]
 
 ENFORCING = ("guardrail", "sign_off")
 ROLES = (*ENFORCING, "signal", "off")

@@ -19,7 +19,6 @@ from monitor.triggers.firing import Firing
 DECISIONS = 100
 WINDOWS_BEFORE = 24
 Look = Callable[[Firing], Mapping[str, Any]]
-FAMILY_OF = {"reward_drop": "reward", "constraint": "constraint", "state_shift": "state"}
 
 
 def row_state(
@@ -50,7 +49,7 @@ def window_state(
     def look(firing: Firing) -> Mapping[str, Any]:
         start, end = hour_of(firing.window_start), hour_of(firing.window_end)
         tripped, judged = false_alarms(sums, config, baseline, rules, firing.trigger, firing.key)
-        family = FAMILY_OF[firing.trigger]
+        family = TRIGGERS[firing.trigger].family
         sheet = sheet_of(sums, config, baseline, start, end, span)
         cells = sheet.cells(family, firing.policy_id, "", firing.key, start, end)
         return {

@@ -21,6 +21,7 @@ from monitor.readings import hour_of, load, moment, window_hours
 from monitor.rules import Rule
 from monitor.sums.baseline import Baseline
 from monitor.triggers import TRIGGERS, Trigger
+from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing, confirmed
 
 RECENT = 48
@@ -169,7 +170,7 @@ def _judge(
     windows = [hour_of(r.window_start) for r in tested[-RECENT:]]
     waiting = max(rules[name].confirm[1], rules[name].confirm_letter[1]) - 1
     pending = frozenset(moment(w) for w in trips.among(place, windows[-1 - waiting : -1]))
-    facts = _facts(name, key, policy, config, baseline, events, pending)
+    facts = row.facts(_context(name, key, policy, config, baseline, events, pending))
     params = row.params(**rules[name].numbers, **facts)
     firing = row.function(series, params)
     if firing is None:
@@ -200,7 +201,7 @@ def _judged_windows(
     return found
 
 
-def _facts(
+def _context(
     name: str,
     key: str,
     policy: str,
@@ -208,26 +209,18 @@ def _facts(
     baseline: Baseline | None,
     events: Sequence[Event],
     pending: frozenset[datetime],
-) -> dict[str, Any]:
-    """What a rule must know of the configuration, the baseline and what people said."""
-    if name == "reward_drop":
-        return {
-            "season": timedelta(days=7 if config.season == "7d" else 1),
-            "excluded": frozenset(_starts(real_windows(events, policy, name), config.window)),
-            "pending": pending,
-        }
-    if name == "constraint":
-        rule = config.constraints[key]
-        phi = baseline.body["phi"].get(key, 1.0) if baseline else 1.0
-        return {
-            "limit": rule.limit,
-            "margin": rule.margin,
-            "n_constraints": max(1, len(config.soft)),
-            "inflation": phi,
-        }
-    if name == "state_shift":
-        return {"n_tests": max(1, len(config.state.features))}
-    return {}
+) -> Context:
+    return Context(
+        key=key,
+        policy_id=policy,
+        season=timedelta(days=7 if config.season == "7d" else 1),
+        window=config.window,
+        limits={k: (config.constraints[k].limit, config.constraints[k].margin) for k in config.soft},
+        inflation=baseline.body["phi"] if baseline else {},
+        features=len(config.state.features),
+        pending=pending,
+        excluded=lambda: frozenset(_starts(real_windows(events, policy, name), config.window)),
+    )
 
 
 def _starts(periods: Iterable[tuple[datetime, datetime]], step: timedelta) -> Iterator[datetime]:

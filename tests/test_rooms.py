@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
         file: {*STORES, "monitor", "gates", "alerts", "sample_logs", "typer", "rich"}
         for file in WIRING
     },
-    "gates": {"gates", "monitor.metrics.estimate", "monitor.triggers.firing", "monitor.config", "rich"},
+    "gates": {"gates", "monitor.metrics.estimate", "monitor.config", "rich"},
     "alerts": {"alerts", "monitor.chain", "monitor.journal", "rich", "slack_sdk"},
     "checklists": set(),
     "sample_logs": {*STORES, "scipy", "ruamel", "sample_logs", "monitor", "gates", "alerts"},

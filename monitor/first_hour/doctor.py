@@ -31,6 +31,7 @@ from monitor.metrics.estimate import Reading
 from monitor.readings import load, moment, window_hours
 from monitor.store import opened
 from monitor.sums.baseline import Baseline
+from monitor.triggers import NUMBERS
 
 RECENT = 7 * 24
 CORRELATED = 0.3
@@ -167,7 +168,7 @@ def _baseline(chart: Chart) -> Iterator[Complaint]:
 
 def _triggers(chart: Chart) -> Iterator[Complaint]:
     config, numbers = chart.loaded.config, rules.load(chart.checklists)
-    for name in sorted({"reward_drop", "constraint", "state_shift", "irreversible"} - set(numbers)):
+    for name in sorted(set(NUMBERS) - set(numbers)):
         yield Complaint(f"trigger {name} is off", "triggers.yaml does not list it", "list it there")
     if "reward_drop" in numbers:
         yield from volume.reward_drop(config, chart.rewards)

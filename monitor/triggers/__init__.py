@@ -5,33 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
+from monitor.metrics import METRICS
 from monitor.metrics.estimate import Reading
-from monitor.triggers import constraint, reward_drop, state_shift
+from monitor.triggers import constraint, reward_drop, single_row, state_shift
+from monitor.triggers.context import Context, nothing
 from monitor.triggers.firing import Firing
+from monitor.triggers.numbers import Kind, Windows, numbers_of
 
 Series = Mapping[str, Sequence[Reading]]
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A rule over windows and what it needs: the metrics it reads, what it watches, how many trips
-    (need, of) confirm it, whether it waits for rewards to mature, the class of its parameters.
+    """A rule over windows and what it needs: the metrics it reads, the class of its parameters, how
+    many trips (need, of) confirm it, and `facts`, the parameters that `triggers.yaml` does not set.
 
-    `letter_confirm` replaces `confirm` where `state["mode"]` is "letter" and windows are shorter
-    than a day. `judged` tells windows that were looked at from those that were merged into a later
-    one: only the former count in a confirmation; None where every window is judged.
+    The first metric tells what the rule watches. `letter_confirm` replaces `confirm` where
+    `state["mode"]` is "letter" and windows are shorter than a day. `judged` tells windows that were
+    looked at from those that were merged into a later one: only the former count in a confirmation;
+    None where every window is judged.
     """
 
     function: Callable[[Series, Any], Firing | None]
     metrics: tuple[str, ...]
-    per: Literal["policy", "constraint", "feature"]
-    confirm: tuple[int, int]
-    matures: bool
     params: type
+    confirm: tuple[int, int]
+    facts: Callable[[Context], Mapping[str, Any]] = nothing
     letter_confirm: tuple[int, int] | None = None
     judged: Callable[[Series, Any], bool] | None = None
+
+    @property
+    def per(self) -> str:
+        """What the rule watches, each on its own: policy, constraint, feature or pair."""
+        return METRICS[self.metrics[0]].per
+
+    @property
+    def matures(self) -> bool:
+        """Whether it waits for rewards to mature."""
+        return any(METRICS[metric].matures for metric in self.metrics)
+
+    @property
+    def family(self) -> str:
+        """The family of sums behind it."""
+        return METRICS[self.metrics[0]].families[0]
+
+    @property
+    def numbers(self) -> Mapping[str, Kind]:
+        """What `triggers.yaml` sets: numbers of the rule and of its confirmation."""
+        letter = {"confirm_letter": Windows()} if self.letter_confirm else {}
+        return {**numbers_of(self.params), "confirm": Windows(), **letter}
 
     def confirmation(self, firing: Firing) -> tuple[int, int]:
         """(need, of) for the mode that `firing` was made in."""
@@ -45,27 +69,27 @@ TRIGGERS: dict[str, Trigger] = {
     "reward_drop": Trigger(
         reward_drop.reward_drop,
         ("reward_mean", "reward_sd"),
-        "policy",
-        (3, 4),
-        True,
         reward_drop.RewardDropParams,
+        (3, 4),
+        reward_drop.facts,
         letter_confirm=(3, 3),
         judged=reward_drop.judged,
     ),
     "constraint": Trigger(
-        constraint.constraint,
-        ("violation_rate",),
-        "constraint",
-        (1, 1),
-        False,
-        constraint.ConstraintParams,
+        constraint.constraint, ("violation_rate",), constraint.ConstraintParams, (1, 1), constraint.facts
     ),
     "state_shift": Trigger(
         state_shift.state_shift,
         ("state_js", "state_js_p", "state_js_limit"),
-        "feature",
-        (2, 3),
-        False,
         state_shift.StateShiftParams,
+        (2, 3),
+        state_shift.facts,
     ),
+}
+# Every trigger that `triggers.yaml` may list, with its numbers: those above and the rules of a single row.
+NUMBERS: dict[str, Mapping[str, Kind]] = {
+    **{name: row.numbers for name, row in TRIGGERS.items()},
+    **{
+        name: {"confirm": Windows()} for name in single_row.TRIGGER_OF_RULE.values() if name not in TRIGGERS
+    },
 }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from monitor.metrics.estimate import Reading
+from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
+from monitor.triggers.numbers import number
 from monitor.triggers.windows import clock, usable
 
 
@@ -14,13 +17,13 @@ from monitor.triggers.windows import clock, usable
 class ConstraintParams:
     """`limit` d_k, `margin` δ; `n_constraints` K soft constraints are watched together;
     `inflation` φ is the variance of the baseline's window rates against binomial. The rule is
-    tried on the last `spans` windows pooled, each at `level`/(number of spans · K)."""
+    tried on the last `spans` windows pooled, each at `tail`/(number of spans · K)."""
 
     limit: float = 0.0
     margin: float = 0.0
     n_constraints: int = 1
     inflation: float = 1.0
-    level: float = 0.01
+    tail: float = number(0.01, 0, 0.5)
     spans: tuple[int, ...] = (1, 3, 6, 24)
 
 
@@ -36,7 +39,7 @@ def constraint(series: Mapping[str, Sequence[Reading]], params: ConstraintParams
         return None
     tested = rates[-1]
     length = tested.window_end - tested.window_start
-    level = params.level / (len(params.spans) * params.n_constraints)
+    level = params.tail / (len(params.spans) * params.n_constraints)
     violations, n, age = 0.0, 0.0, len(rates) - 1
     for span in params.spans:
         while age >= 0 and rates[age].window_start > tested.window_start - span * length:
@@ -50,6 +53,17 @@ def constraint(series: Mapping[str, Sequence[Reading]], params: ConstraintParams
         if params.limit == 0:
             return None
     return None
+
+
+def facts(context: Context) -> dict[str, Any]:
+    """The limit of this constraint, how many there are, and what the baseline's windows vary."""
+    limit, margin = context.limits[context.key]
+    return {
+        "limit": limit,
+        "margin": margin,
+        "n_constraints": max(1, len(context.limits)),
+        "inflation": context.inflation.get(context.key, 1.0),
+    }
 
 
 def allowed(params: ConstraintParams) -> float:

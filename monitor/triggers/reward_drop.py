@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from monitor.metrics.estimate import Reading
 from monitor.metrics.ratios import divide
+from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
+from monitor.triggers.numbers import number, one_of
 from monitor.triggers.windows import clock, closed_groups, decisions, group_start, last_group, since, usable
 
 Array = NDArray[np.float64]
@@ -26,9 +28,9 @@ class RewardDropParams:
     of incidents acknowledged as real, `pending` of windows that tripped and are not confirmed yet:
     both are left out of the reference, never out of the test."""
 
-    mode: Literal["seasonal", "letter"] = "seasonal"
+    mode: Literal["seasonal", "letter"] = one_of("seasonal", "letter")
     season: timedelta = timedelta(hours=24)
-    deviations: float = 2.0
+    sigmas: float = number(2, 0.1, 20)
     letter_windows: int = 24
     min_decisions: int = 30
     excluded: frozenset[datetime] = frozenset()
@@ -86,6 +88,11 @@ def judged(series: Mapping[str, Sequence[Reading]], params: RewardDropParams) ->
     return last_group(series["reward_mean"], params.min_decisions) is not None
 
 
+def facts(context: Context) -> dict[str, Any]:
+    """The season, and the windows that are left out of the reference."""
+    return {"season": context.season, "excluded": context.excluded(), "pending": context.pending}
+
+
 def _seasonal(
     series: Mapping[str, Sequence[Reading]], first: int, n: float, params: RewardDropParams
 ) -> Reference | None:
@@ -106,10 +113,10 @@ def _seasonal(
     mean, e, s = centre + float(off), float(error), _scale(cells, params.min_decisions)
     state = {"mode": "seasonal", "reference_mean": mean, "reference_n": float(pooled[0]), "e": e, "s": s}
     text = (
-        f"{params.deviations:g} x {s:.3g} standard errors of {e:.3g} under the mean {mean:.4g} "
+        f"{params.sigmas:g} x {s:.3g} standard errors of {e:.3g} under the mean {mean:.4g} "
         f"of the same time in the {back} seasons before"
     )
-    return Reference(mean - params.deviations * s * e, mean, state, text)
+    return Reference(mean - params.sigmas * s * e, mean, state, text)
 
 
 def _grid(
@@ -171,8 +178,8 @@ def _letter(means: Sequence[Reading], first: int, params: RewardDropParams) -> R
     mu, sigma = float(recent.mean()), float(recent.std(ddof=1))
     sigma = sigma if sigma > ROUNDING * (1 + abs(mu)) else 0.0
     state = {"mode": "letter", "reference_mean": mu, "sd": sigma, "windows": len(recent)}
-    text = f"{params.deviations:g} x {sigma:.3g} under the mean {mu:.4g} of the {len(recent)} windows before"
-    return Reference(mu - params.deviations * sigma, mu, state, text)
+    text = f"{params.sigmas:g} x {sigma:.3g} under the mean {mu:.4g} of the {len(recent)} windows before"
+    return Reference(mu - params.sigmas * sigma, mu, state, text)
 
 
 def _means_before(means: Sequence[Reading], end: int, params: RewardDropParams) -> list[float]:

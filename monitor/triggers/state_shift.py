@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from monitor.metrics.estimate import Reading
+from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
+from monitor.triggers.numbers import number
 from monitor.triggers.windows import clock, usable
 
 LONG = timedelta(hours=24)
@@ -15,10 +18,10 @@ LONG = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StateShiftParams:
-    """`n_tests` features are watched together: p must lie below `level`/n_tests, Holm's first step."""
+    """`n_tests` features are watched together: p must lie below `p`/n_tests, Holm's first step."""
 
-    divergence: float = 0.1
-    level: float = 0.001
+    limit: float = number(0.1, 0, 0.7)
+    p: float = number(0.001, 0, 0.5)
     n_tests: int = 1
 
 
@@ -38,9 +41,9 @@ def state_shift(series: Mapping[str, Sequence[Reading]], params: StateShiftParam
     if p is None:
         return None
     calibrated = bound is not None and "uncalibrated" not in bound.estimate.method
-    limit = max(params.divergence, bound.estimate.value) if bound is not None else params.divergence
+    limit = max(params.limit, bound.estimate.value) if bound is not None else params.limit
     value, chance = tested.estimate.value, p.estimate.value
-    if not (value > limit and chance < params.level / params.n_tests):
+    if not (value > limit and chance < params.p / params.n_tests):
         return None
     escalate_only = not calibrated or tested.window_end - tested.window_start >= LONG
     window = clock(tested.window_start, tested.window_end)
@@ -57,6 +60,11 @@ def state_shift(series: Mapping[str, Sequence[Reading]], params: StateShiftParam
     }
     start, end = tested.window_start, tested.window_end
     return Firing("state_shift", tested.key, tested.policy_id, start, end, value, limit, message, state)
+
+
+def facts(context: Context) -> dict[str, Any]:
+    """How many features are watched together."""
+    return {"n_tests": max(1, context.features)}
 
 
 def _of_window(series: Sequence[Reading], tested: Reading) -> Reading | None:

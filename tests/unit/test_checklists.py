@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gates.checklist import load, load_triggers
+from gates.checklist import load
 from gates.checks import CHECKS
 from gates.stages import STAGES
-from gates.trigger_numbers import TRIGGERS
 from monitor import rules
 from monitor.config import ConfigError
-from monitor.triggers import TRIGGERS as WINDOW_TRIGGERS
+from monitor.triggers import NUMBERS, TRIGGERS
 
 README = Path(__file__).parents[2] / "checklists" / "README.md"
 # The nineteen items of the deployment checklist, by stage, with the checks that belong to one item.
@@ -80,7 +79,7 @@ def test_every_check_and_its_numbers_are_explained_in_the_readme():
         assert ("not built yet" in row) is not check.built, name
         for number in check.params:
             assert f"`{number}`" in row, f"{name}: {number}"
-    for trigger, numbers in TRIGGERS.items():
+    for trigger, numbers in NUMBERS.items():
         [row] = [line for line in rows if line.split("|")[1].strip() == f"`{trigger}`"]
         assert all(f"`{number}`" in row for number in numbers), trigger
 
@@ -212,16 +211,16 @@ def test_an_item_is_switched_off_with_a_reason(own):
 
 
 def test_the_triggers_that_ship_have_the_numbers_of_the_rules():
-    assert {name: dict(t.numbers) for name, t in load_triggers().items()} == {
-        "reward_drop": {"mode": "seasonal", "sigmas": 2.0, "confirm": (3, 4), "confirm_letter": (3, 3)},
-        "constraint": {"tail": 0.01, "confirm": (1, 1)},
-        "state_shift": {"limit": 0.1, "p": 0.001, "confirm": (2, 3)},
-        "irreversible": {"confirm": (1, 1)},
+    assert rules.load() == {
+        "reward_drop": rules.Rule({"mode": "seasonal", "sigmas": 2.0}, (3, 4), (3, 3)),
+        "constraint": rules.Rule({"tail": 0.01}, (1, 1), (1, 1)),
+        "state_shift": rules.Rule({"limit": 0.1, "p": 0.001}, (2, 3), (2, 3)),
+        "irreversible": rules.Rule({}, (1, 1), (1, 1)),
     }
 
 
 def test_the_numbers_that_ship_are_the_defaults_of_the_triggers():
-    for name, row in WINDOW_TRIGGERS.items():
+    for name, row in TRIGGERS.items():
         rule = rules.load()[name]
         assert row.params(**rule.numbers) == row.params()
         assert (rule.confirm, rule.confirm_letter) == (row.confirm, row.letter_confirm or row.confirm)
@@ -251,10 +250,10 @@ def test_the_numbers_that_ship_are_the_defaults_of_the_triggers():
 def test_a_mistake_in_the_triggers_is_refused_with_its_line(tmp_path, text, error):
     (tmp_path / "triggers.yaml").write_text(text, "utf-8")
     with pytest.raises(ConfigError) as caught:
-        load_triggers(tmp_path)
+        rules.load(tmp_path)
     assert any(e.startswith(f"{tmp_path.name}/triggers.yaml{error}") for e in caught.value.errors)
 
 
 def test_a_trigger_that_is_not_listed_is_off(tmp_path):
     (tmp_path / "triggers.yaml").write_text("irreversible:\n  confirm: 1 of 1\n", "utf-8")
-    assert list(load_triggers(tmp_path)) == ["irreversible"]
+    assert list(rules.load(tmp_path)) == ["irreversible"]
