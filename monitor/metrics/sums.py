@@ -20,8 +20,8 @@ class Sums:
 
     `hour` int64, hours since 1970-01-01 UTC; `bucket` int64, 0 to 63, or -1 where the family keeps
     no buckets; `key` object (text): segment, constraint, action or bin; `columns` float64 arrays
-    of the same length, by name (`row_hash` is int64). An empty window has arrays of length 0.
-    Compared by identity.
+    of the same length, by name (`row_hash` and `unit_hash` are int64). An empty window has arrays of
+    length 0. Compared by identity.
     """
 
     hour: NDArray[np.int64]

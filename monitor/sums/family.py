@@ -30,7 +30,8 @@ class Family:
     """`select(config, baseline)` is the SELECT over a relation `decisions` (None: nothing to sum
     yet); its first columns are policy_id, candidate_id, hour, bucket, key. `sums` names the columns
     a metric gets. `by_candidate`: metrics want the rows of one candidate, not of the policy alone.
-    `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums."""
+    `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums.
+    `sampled`: single rows, merged by keeping those of smallest `row_hash`."""
 
     name: str
     sums: tuple[str, ...]
@@ -40,6 +41,7 @@ class Family:
     inner: str = "''"
     largest: tuple[str, ...] = ()
     smallest: tuple[str, ...] = ()
+    sampled: bool = False
 
 
 def number(value: float) -> str:

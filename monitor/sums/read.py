@@ -16,6 +16,7 @@ from monitor.sums.family import Family
 from monitor.sums.sample import SIZE
 
 Index = dict[tuple[str, str, str], Sums]
+HASHES = ("row_hash", "unit_hash")
 
 
 def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int, span: int) -> Index:
@@ -23,15 +24,15 @@ def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int,
 
     The candidate is '' for families of the controlling policy; the key is the constraint or the
     feature, else ''. `span` is the length in hours of the windows that will be cut from the
-    answer: `units` adds up each window before it squares, `sample` keeps the smallest hashes.
+    answer: `units` adds up each window before it squares, a sample keeps the smallest hashes.
     A family that was never summed is empty.
     """
     family = FAMILIES[name]
     try:
         if name == "units":
             return _units(connection, start, end, span)
-        if name == "sample":
-            return _sample(connection, start, end, span)
+        if family.sampled:
+            return _sample(connection, family, start, end, span)
         return _plain(connection, family, start, end)
     except duckdb.CatalogException:
         return {}
@@ -104,19 +105,36 @@ def _units(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: in
     return _cut(found, FAMILIES["units"].sums)
 
 
-def _sample(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+def _sample(
+    connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
+) -> Index:
     # An hour holds no more than SIZE rows as it is; only longer windows must be cut.
-    place = "1" if span == 1 else (
-        "ROW_NUMBER() OVER (PARTITION BY policy_id, (hour - $start) // $span ORDER BY row_hash)"
+    ranked = "1" if span == 1 else (
+        f"ROW_NUMBER() OVER (PARTITION BY policy_id, (hour - $start) // {span} ORDER BY row_hash)"
     )
-    found = connection.execute(
-        f"""SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
-                row_hash, reward
-            FROM (SELECT *, {place} AS place FROM sums_sample WHERE hour >= $start AND hour < $end) AS ranked
+    table = connection.sql(
+        f"""SELECT policy_id, hour, bucket, key, {", ".join(family.sums)}
+            FROM (SELECT *, {ranked} AS place FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end)
             WHERE place <= {SIZE} ORDER BY policy_id, hour, row_hash""",
-        {"start": start, "end": end} | ({} if span == 1 else {"span": span}),
-    ).fetchnumpy()
-    return _cut(found, FAMILIES["sample"].sums)
+        params={"start": start, "end": end},
+    ).to_arrow_table()
+    # Hundreds of thousands of rows with a few names: each name becomes one object of Python, not one a row.
+    policies, policy = _coded(table["policy_id"])
+    keys, key = _coded(table["key"])
+    found = {name: table[name].to_numpy() for name in ("hour", "bucket", *family.sums)}
+    found["inner_key"] = keys[key]
+    ends = [*(np.flatnonzero(np.diff(policy)) + 1).tolist(), len(policy)]
+    return {
+        (str(policies[policy[a]]), "", ""): _sums(found, family.sums, slice(a, b))
+        for a, b in zip([0, *ends[:-1]], ends, strict=True)
+        if b
+    }
+
+
+def _coded(column: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct texts of a column of Arrow, and which of them each row has."""
+    coded = column.combine_chunks().dictionary_encode()
+    return np.array(coded.dictionary.to_pylist(), dtype=object), coded.indices.to_numpy()
 
 
 def _cut(found: Mapping[str, NDArray[Any]], columns: tuple[str, ...]) -> Index:
@@ -148,5 +166,5 @@ def _sums(found: Mapping[str, NDArray[Any]], columns: tuple[str, ...], part: sli
         column("hour", np.int64),
         column("bucket", np.int64),
         column("inner_key", object),
-        MappingProxyType({c: column(c, np.int64 if c == "row_hash" else np.float64) for c in columns}),
+        MappingProxyType({c: column(c, np.int64 if c in HASHES else np.float64) for c in columns}),
     )

@@ -79,7 +79,8 @@ def test_samples_merge_exactly_by_keeping_the_smallest_hashes(loaded) -> None:
             connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
         connection.execute("UPDATE decisions SET hour = 490000, policy_id = 'old'")
         found = summed(connection, loaded, "sample")
-        return sorted(zip(found["row_hash"], found["reward"], strict=True))
+        assert (found["bucket"] == found["unit_hash"] % 64).all()
+        return sorted(zip(*(found[c] for c in ("row_hash", "unit_hash", "key", "reward")), strict=True))
 
     merged = sorted(sample([1]) + sample([2]))[:SIZE]
     assert merged == sample([1, 2])

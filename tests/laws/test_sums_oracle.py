@@ -109,6 +109,25 @@ def test_reward_moments_equal_naive_numpy(sheet, rows) -> None:
     assert value(sheet, "reward_sd") == pytest.approx(math.sqrt(spread * len(r) / (len(r) - 1)), abs=1e-9)
 
 
+@pytest.mark.parametrize("span", [1, 24, 72])
+def test_a_sample_is_the_rows_of_smallest_hash_of_each_window_with_unit_and_segment(
+    decisions, loaded, rows, span
+) -> None:
+    connection = decisions(5, 6000)
+    select = FAMILIES["sample"].select(loaded.config, FROZEN)
+    connection.execute(f'CREATE TABLE "sums_sample" AS {restricted(select, "TRUE")}')
+    index = read(connection, "sample", START, END, span)
+    assert sorted(index) == [("new", "", ""), ("old", "", "")]
+    found = index["old", "", ""]
+    rewarded = rows[rows.reward.notna()].sort_values("row_hash")
+    smallest = rewarded.groupby((rewarded.hour - START) // span).head(1000).sort_values(["hour", "row_hash"])
+    assert (smallest.groupby((smallest.hour - START) // span).size() == 1000).any() == (span > 1)
+    for name in ("row_hash", "unit_hash", "reward"):
+        np.testing.assert_array_equal(found.columns[name], smallest[name])
+    assert found.hour.tolist() == smallest.hour.tolist() and found.key.tolist() == smallest.segment.tolist()
+    assert found.bucket.tolist() == (smallest.unit_hash % 64).tolist()
+
+
 def test_violation_rates_and_envelope_equal_naive_numpy(sheet, rows) -> None:
     for name in ("slow", "crash"):
         known = rows[rows[f"cost_{name}"].notna()]
