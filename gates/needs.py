@@ -35,6 +35,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "the cost of the constraint is unknown on more than 1 % of the decisions",
         "a logged cost with every decision, 0 where nothing was violated",
     ),
+    "missing_episode": (
+        "more than 1 % of the decisions name no episode",
+        "an `episode_id` with every decision",
+    ),
+    "mixed_policies": (
+        "more than 1 % of the episodes were controlled by several policies",
+        "episodes that one policy controls from the first step to the last",
+    ),
+    "missing_reward": (
+        "in more than 1 % of the episodes a reward is not known",
+        "a reward with every decision, or `missing_after_maturity: 0` where none means 0",
+    ),
     "immature_reward": ("the rewards are not mature yet", "time for the rewards to mature"),
     "non_finite": ("it is not a finite number", "readings that are finite numbers"),
     "baseline_missing": ("there is no frozen baseline", "a baseline period that has closed and matured"),

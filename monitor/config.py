@@ -53,7 +53,6 @@ NOT_YET = {
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
     "baseline.path": "a baseline from a file of its own",
-    "episode_timeout": "episode returns",
 }
 
 
@@ -217,7 +216,7 @@ class Unit(Model):
 
 class Reward(Model):
     range: tuple[Finite, Finite]
-    discount: Finite = 1.0
+    discount: Share = 1.0
     matures_after: Duration = timedelta(0)
     missing_after_maturity: Literal[0, "exclude"]
 
@@ -226,13 +225,6 @@ class Reward(Model):
     def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not value[0] < value[1]:
             raise PydanticCustomError("range", "must be [lowest, highest] with lowest < highest")
-        return value
-
-    @field_validator("discount")
-    @classmethod
-    def _undiscounted(cls, value: float) -> float:
-        if value != 1.0:
-            raise _not_yet("a discount other than 1.0 (episode returns)")
         return value
 
 
@@ -370,6 +362,7 @@ class Config(Model):
     held_out: Period | None = None
     conditions: dict[Name, list[str]] = {}
     window: Duration = timedelta(hours=1)
+    episode_timeout: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=24)
     acting: Literal["observe", "alert", "rollback"] = "rollback"
     act_within: Duration = timedelta(hours=24)
     pass_expires: Duration = timedelta(days=7)
@@ -476,6 +469,14 @@ class Config(Model):
         """Continuous dimensions of the action, from the envelope and the mapped columns."""
         mapped = (c for s in self.log.sources for c in s.columns if c.startswith("action_"))
         return sorted({*self.envelope, *(c.removeprefix("action_") for c in mapped)} - {"probs"})
+
+    def maps(self, column: str) -> bool:
+        """Whether some source of decisions or recommendations may give this column of a decision."""
+        return any(
+            not s.columns or column in s.columns or column in s.constants
+            for s in self.log.sources
+            if s.kind != "rewards"
+        )
 
     @property
     def expectations_off(self) -> str | None:

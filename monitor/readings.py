@@ -141,6 +141,8 @@ def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Re
     for metric, row in METRICS.items():
         if row.matures != matured or not row.windows:
             continue
+        if "episode" in row.families and not sheet.settings.episodes:
+            continue
         keys = sheet.keys(metric)
         for policy, candidate in paired if row.per == "pair" else alone:
             for key in keys:

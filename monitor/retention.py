@@ -70,7 +70,10 @@ def floor(connection: duckdb.DuckDBPyConnection) -> datetime | None:
 def terms(config: Config) -> str:
     """Hash of what the configuration says about sums: those of other terms cannot be kept beside new
     ones (rewards are centred on their range, violations counted by the envelope)."""
-    body = [config.reward.range, config.reward.missing_after_maturity, sorted(config.envelope.items())]
+    reward = config.reward
+    body: list[object] = [reward.range, reward.missing_after_maturity, sorted(config.envelope.items())]
+    if config.maps("episode_id"):
+        body += [reward.discount, config.episode_timeout.total_seconds()]
     return hashlib.sha256(json.dumps(body).encode()).hexdigest()[:16]
 
 

@@ -93,6 +93,8 @@ class Sheet:
             independent=config.unit == "decision",
             n_actions=body.get("n_actions") or body.get("actions"),
             n_tests=max(1, len(config.state.features)),
+            episodes=config.maps("episode_id"),
+            discount=config.reward.discount,
         )
 
     def _settings_of(self, feature: str) -> Settings:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from monitor.metrics import constraint, disagreement, divergence, entropy, offpolicy, reward
+from monitor.metrics import constraint, disagreement, divergence, entropy, episode, offpolicy, reward
 from monitor.metrics.estimate import Estimate
 from monitor.metrics.sums import Settings, Sums
 
@@ -33,6 +33,10 @@ METRICS: dict[str, Metric] = {
     "reward_q50": Metric(reward.reward_q50, ("sample",), "policy", True),
     "reward_q75": Metric(reward.reward_q75, ("sample",), "policy", True),
     "reward_q95": Metric(reward.reward_q95, ("sample",), "policy", True),
+    "return_mean": Metric(episode.return_mean, ("episode", "reward", "units"), "policy", True),
+    "return_sd": Metric(episode.return_sd, ("episode", "reward"), "policy", True),
+    "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
+    "truncated_share": Metric(episode.truncated_share, ("episode", "reward"), "policy", True, windows=False),
     "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),
     "violation_rate": Metric(constraint.violation_rate, ("constraint", "units"), "constraint", False),
     "state_js": Metric(divergence.state_js, ("state", "baseline"), "feature", False),

@@ -57,6 +57,7 @@ class Settings:
 
     `reward_low`, `reward_high`: `reward.range`. `time_blocks`: units are blocks of time (one
     plant), so uncertainty comes from days alone. `independent`: `unit: decision` was declared.
+    `episodes`: the log names episodes; `discount`: γ of their returns.
     `n_actions`: size of the action set where it is known. `n_tests`: size of the family of tests.
     Of the frozen baseline of one feature: `interior_bins` (0 for categories), `block_maxima` (for
     each number of interior bins that merging can leave, the largest corrected D_JS of a block of
@@ -72,6 +73,8 @@ class Settings:
     interior_bins: int = 0
     block_maxima: Mapping[int, float] = field(default_factory=dict)
     n_blocks: int = 0
+    episodes: bool = False
+    discount: float = 1.0
 
     @property
     def reward_centre(self) -> float:

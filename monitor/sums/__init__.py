@@ -4,11 +4,12 @@ Each family is one file, one SELECT and one table, and obeys one law:
 merge(state(A), state(B)) == state(A ∪ B).
 """
 
-from monitor.sums import action, constraint, offpolicy, pair, quality, reward, sample, state, units
+from monitor.sums import action, constraint, episode, offpolicy, pair, quality, reward, sample, state, units
 from monitor.sums.family import Family
 
 FAMILIES: dict[str, Family] = {
     "reward": reward.FAMILY,
+    "episode": episode.FAMILY,
     "constraint": constraint.FAMILY,
     "action": action.FAMILY,
     "state": state.FAMILY,

@@ -14,6 +14,8 @@ from monitor.pii import with_categories
 from monitor.retention import floor_hour, kept_sums
 from monitor.store import Store, has_table, literal, opened, quoted
 from monitor.sums import FAMILIES
+from monitor.sums import whole as whole_episodes
+from monitor.sums.episode import timeout_hours
 from monitor.sums.family import Family, Frozen
 
 Progress = Callable[[str, int, int], None]
@@ -44,19 +46,24 @@ def build(
     with opened(store.decisions) as connection:
         baseline = _named(connection, config, baseline)
         dirty = [h for (h,) in connection.execute("SELECT DISTINCT hour FROM dirty_hours").fetchall()]
-        every = None
+        every: dict[bool, list[int]] = {}
+        again = {False: dirty}
         built: list[tuple[Family, str, list[int]]] = []
-        before = _known(store)
+        before, timeout = _known(store), timeout_hours(config)
         for name, family in FAMILIES.items():
             select = family.select(config, baseline)
             if select is None:
                 continue
-            sql_hash = _hash(select)
+            sql_hash, whole = _hash(select), family.whole_episodes
             if before.get(name) == sql_hash:
-                built.append((family, sql_hash, dirty))
+                if whole not in again:
+                    again[whole] = whole_episodes.widened(connection, dirty, timeout)
+                built.append((family, sql_hash, again[whole]))
             else:
-                every = every if every is not None else _all_hours(connection)
-                built.append((family, sql_hash, every))
+                if not every:
+                    every[False] = _all_hours(connection)
+                    every[True] = whole_episodes.home_hours(every[False], timeout)
+                built.append((family, sql_hash, every[whole]))
         summed = sorted({h for _, _, hours in built for h in hours})
         if not summed and all(before.get(f.name) == s for f, s, _ in built):
             return 0
@@ -102,11 +109,12 @@ def made_for(sums: duckdb.DuckDBPyConnection, config: Config, baseline: Frozen |
     return all(before.get(name) == _hash(select) for name, select in selects.items() if select is not None)
 
 
-def restricted(select: str, condition: str) -> str:
-    """A family's SELECT over only those rows that meet `condition`."""
+def restricted(select: str, condition: str, decided: str = "TRUE") -> str:
+    """A family's SELECT over only those rows that meet `condition`, of decisions also `decided`."""
+    meet = {"decisions": f"({condition}) AND ({decided})", "rejects": condition, "faults": condition}
     tables = ", ".join(
-        f"{table} AS NOT MATERIALIZED (SELECT * FROM main.{table} WHERE {condition})"
-        for table in ("decisions", "rejects", "faults")
+        f"{table} AS NOT MATERIALIZED (SELECT * FROM main.{table} WHERE {rows})"
+        for table, rows in meet.items()
     )
     return f"WITH {tables} {select}"
 
@@ -148,8 +156,12 @@ def _stage(
         condition += " AND hour IN (SELECT hour FROM wanted_hours)"
     select = family.select(config, baseline)
     assert select is not None
-    table = quoted("new_" + family.name)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {restricted(select, condition)}")
+    if family.whole_episodes:
+        rows = whole_episodes.condition(connection, hours, timeout_hours(config))
+        select = f"SELECT * FROM ({restricted(select, 'TRUE', rows)}) AS summed WHERE {condition}"
+    else:
+        select = restricted(select, condition)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted('new_' + family.name)} AS {select}")
 
 
 def _want(connection: duckdb.DuckDBPyConnection, hours: Sequence[int]) -> None:

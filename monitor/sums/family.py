@@ -31,7 +31,8 @@ class Family:
     yet); its first columns are policy_id, candidate_id, hour, bucket, key. `sums` names the columns
     a metric gets. `by_candidate`: metrics want the rows of one candidate, not of the policy alone.
     `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums.
-    `sampled`: single rows, merged by keeping those of smallest `row_hash`."""
+    `sampled`: single rows, merged by keeping those of smallest `row_hash`.
+    `whole_episodes`: an hour is summed from every row of the episodes that are counted in it."""
 
     name: str
     sums: tuple[str, ...]
@@ -42,6 +43,7 @@ class Family:
     largest: tuple[str, ...] = ()
     smallest: tuple[str, ...] = ()
     sampled: bool = False
+    whole_episodes: bool = False
 
 
 def number(value: float) -> str:

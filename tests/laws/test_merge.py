@@ -37,7 +37,11 @@ def both(decisions, loaded: Loaded) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-@pytest.mark.parametrize("name", [n for n in FAMILIES if n not in ("sample", "quality", "units")])
+# Those of whole episodes are in test_episodes.py: there an episode is what cannot be split.
+BY_ROW = [n for n, f in FAMILIES.items() if n not in ("sample", "quality", "units") and not f.whole_episodes]
+
+
+@pytest.mark.parametrize("name", BY_ROW)
 def test_sums_of_two_logs_merge_into_the_sums_of_both(name, decisions, loaded) -> None:
     import pandas as pd
 

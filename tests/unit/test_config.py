@@ -48,7 +48,6 @@ def test_keys_of_later_versions_are_refused_as_not_available_yet(tmp_path, line)
     [
         ("limit: 0.02, margin: 0.01}", "limit: 0.02, margin: 0.01, measure: mean_cost}"),
         ("kind: file", "kind: webhook"),
-        ("range: [0, 2],", "range: [0, 2], discount: 0.9,"),
     ],
 )
 def test_values_of_later_versions_are_refused_as_not_available_yet(tmp_path, before, after) -> None:

@@ -1,0 +1,82 @@
+"""Returns and lengths of whole episodes: G = Σγ^t r_t.
+
+Where the log names no episodes every decision is its own, and its reward is the return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from monitor.metrics.estimate import Estimate, exact, missing
+from monitor.metrics.intervals import t_interval
+from monitor.metrics.jackknife import jackknife
+from monitor.metrics.ratios import divide, share
+from monitor.metrics.reward import reward_mean, reward_sd
+from monitor.metrics.sums import Settings, Sums
+
+MAX_LEFT_OUT = 0.01
+
+
+def return_mean(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Mean return Σ(G/k)/Σ(1/k) over episodes whose rewards are all known, in units of reward.
+
+    Returns that are all 0 or 1 get the interval of a share. `n` counts episodes.
+    """
+    if alone(states, settings):
+        return reward_mean(states, settings)
+    return judged(reward_mean({"reward": states["episode"]}, settings), states["episode"])
+
+
+def return_sd(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Standard deviation (n−1) of returns, weighted by 1/k, in units of reward."""
+    if alone(states, settings):
+        return reward_sd(states, settings)
+    return judged(reward_sd({"reward": states["episode"]}, settings), states["episode"])
+
+
+def episode_length(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Mean number of decisions in an episode, Σ(T/k)/Σ(1/k)."""
+    sums = states["episode"]
+    if alone(states, settings):
+        n = states["reward"].total("n")
+        return exact(1.0, n, "decisions", "every decision is an episode") if n else _none("decisions")
+    if not sums.total("n") > 0:
+        return judged(_none("decisions"), sums)
+    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("length", "k0"), settings)
+    return judged(t_interval(jack, sums.total("n"), "decisions", settings), sums, rewards=False)
+
+
+def truncated_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Share of the episodes that ended in silence, without a terminal row, counted."""
+    sums = states["episode"]
+    if alone(states, settings):
+        return share(0.0, states["reward"].total("n"), "every decision is an episode")
+    n = sums.total("n")
+    return judged(share(n - sums.total("n_terminated"), n), sums, rewards=False)
+
+
+def alone(states: Mapping[str, Sums], settings: Settings) -> bool:
+    """Whether no row names an episode, so that every decision is its own."""
+    sums = states["episode"]
+    return not settings.episodes or (sums.total("n_steps") == 0 and sums.total("n_alone") > 0)
+
+
+def judged(found: Estimate, sums: Sums, *, rewards: bool = True) -> Estimate:
+    """With the reason why these episodes do not speak for the policy, if there is one.
+
+    Each over 1 %: `missing_episode`, decisions that name no episode; `mixed_policies`, episodes of
+    several policies; `missing_reward`, episodes in which a reward is not known.
+    """
+    n, mixed, unnamed = (sums.total(c) for c in ("n", "n_mixed", "n_alone"))
+    if unnamed > MAX_LEFT_OUT * (unnamed + sums.total("n_steps")):
+        return replace(found, reason="missing_episode")
+    if mixed > MAX_LEFT_OUT * (n + mixed):
+        return replace(found, reason="mixed_policies")
+    if rewards and n - sums.total("n_reward") > MAX_LEFT_OUT * n:
+        return replace(found, reason="missing_reward")
+    return found
+
+
+def _none(unit: str) -> Estimate:
+    return missing("no_data", unit)
