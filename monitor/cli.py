@@ -154,6 +154,50 @@ def gate(
 
 
 @app.command()
+def replay(
+    config: ConfigPath = DEFAULT,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First window (default: the end of the baseline).")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Where to stop (default: the newest window).")
+    ] = None,
+    trigger: Annotated[
+        list[str] | None, typer.Option("--trigger", help="Only this trigger; may be given again.")
+    ] = None,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option("--plant", help="Plant a change in a copy, such as reward:-10%@2026-01-10."),
+    ] = None,
+    change: Annotated[
+        str | None, typer.Option("--change", help="When something is known to have changed: delays.")
+    ] = None,
+    gate: Annotated[str | None, typer.Option("--gate", help="Also judge this stage once a day.")] = None,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Triggers and gates over history as if each window were now; touches nothing."""
+    from monitor import config as configuration
+    from monitor.readings import hour_of
+    from monitor.replay import play, words
+
+    if format not in ("table", "json"):
+        _usage(f"--format {format} is not available; it is table or json")
+    asked = play.Asked(
+        start=hour_of(_moment("--from", start)) if start else None,
+        end=hour_of(_moment("--to", end)) if end else None,
+        triggers=trigger or [], plants=plant or [],
+        change=_moment("--change", change) if change else None, gate=gate,
+    )
+    with _progress() as progress:
+        found = play.replay(configuration.load(config), asked, as_of=_now(), progress=progress)
+    if format == "json":
+        typer.echo(json.dumps(words.to_json(found), indent=2, allow_nan=False))
+        return
+    for line in words.table(found):
+        typer.echo(line)
+
+
+@app.command()
 def status(
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
@@ -429,14 +473,18 @@ def _now() -> datetime:
 def _as_of(given: str | None) -> datetime:
     if given is None:
         return _now()
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        _usage(f"--as-of {given} is not a time; write it as 2026-01-31T12:00")
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    moment = _moment("--as-of", given)
     if moment > _now() + timedelta(hours=1):
         _usage(f"--as-of {given} is in the future")
     return moment
+
+
+def _moment(option: str, given: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        _usage(f"{option} {given} is not a time; write it as 2026-01-31T12:00")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _width() -> int:

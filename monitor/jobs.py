@@ -81,7 +81,7 @@ def run(
     Raises ConfigError, StoreError and JournalError; nothing else stops a pass.
     """
     store, config = store_of(loaded), loaded.config
-    numbers = rules.load(_checklists(loaded))
+    numbers = rules.load(checklists_of(loaded))
     store.create()
     with one_at_a_time(store.folder), _journal(store) as journal:
         _refuse_changed_baseline(journal, config)
@@ -114,7 +114,7 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
     was changed does not stop it, since these rules do not look at it. Raises what `run` raises.
     """
     store, config = store_of(loaded), loaded.config
-    numbers = rules.load(_checklists(loaded))
+    numbers = rules.load(checklists_of(loaded))
     store.create()
     with one_at_a_time(store.folder), _journal(store) as journal:
         with opened(store.decisions) as connection:
@@ -333,9 +333,23 @@ def _evidence(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> 
 
 def _verdict(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
     _refuse_changed_baseline(journal, loaded.config)
-    checklist = load_checklist(stage, _checklists(loaded))
+    checklist = load_checklist(stage, checklists_of(loaded))
     with _evidence(journal, loaded, stage, as_of) as evidence:
         return judge(checklist, evidence, _firings(journal, evidence, loaded.config, as_of))
+
+
+def verdict_at(
+    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, fired: Sequence[RecordedFiring]
+) -> Verdict:
+    """What the gate says at `as_of` with these firings in the place of the journal's; written nowhere."""
+    checklist = load_checklist(stage, checklists_of(loaded))
+    with _evidence(journal, loaded, stage, as_of) as evidence:
+        mine = {loaded.config.policies.candidate, evidence.controlling}
+        within = [
+            f for f in fired
+            if f.policy in mine and f.window_end is not None and evidence.window_start < f.window_end <= as_of
+        ]
+        return judge(checklist, evidence, within)
 
 
 def _firings(
@@ -474,7 +488,8 @@ def _refuse_changed_baseline(journal: Journal, config: Config) -> None:
         )
 
 
-def _checklists(loaded: Loaded) -> Path | None:
+def checklists_of(loaded: Loaded) -> Path | None:
+    """The folder of the user's own checklists, None where the package's are used."""
     folder = loaded.config.checklists
     return loaded.path(folder) if folder else None
 

@@ -37,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/retention.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
+    "monitor/replay": {"duckdb", "monitor", "gates"},
     "monitor/metrics": {"numpy", "scipy", "monitor.metrics"},
     "monitor/triggers": {"numpy", "scipy", "monitor.metrics", "monitor.triggers"},
     "monitor/log": {

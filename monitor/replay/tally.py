@@ -1,0 +1,96 @@
+"""What a replay adds up: windows that tripped, alarms, how often, and how long until the first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from monitor.incidents import GOOD_WINDOWS
+from monitor.metrics.estimate import Estimate
+from monitor.metrics.poisson import poisson_rate
+
+HOURS_A_MONTH = 730.5
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Trip:
+    """A window that a trigger tripped in: its policy and key, its first hour, whether the trips before
+    it confirmed it, and whether that calls for a rollback (`acts`) or only for people."""
+
+    policy: str
+    key: str
+    start: int
+    confirmed: bool
+    acts: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """When a change was first seen: the start of the window, how many windows after the change (1: the
+    window it happened in), and hours until that window could be judged. None: not seen."""
+
+    start: int
+    windows: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One trigger over the unchanged windows of a stretch. `alarms` counts what a person would have been
+    told of as one incident."""
+
+    trigger: str
+    windows: int
+    trips: int
+    tripped_alarms: int
+    alarms: int
+    a_month: Estimate
+    letter_alarms: int
+    letter_a_month: Estimate
+    first_trip: Seen | None = None
+    first_confirmed: Seen | None = None
+    advice: list[str] = field(default_factory=list)
+
+
+def alarms(trips: Iterable[Trip], span: int) -> int:
+    """Incidents that these trips make: those of one policy and key with at most 3 windows between them
+    are one."""
+    by_place: dict[Place, list[int]] = {}
+    for trip in trips:
+        by_place.setdefault((trip.policy, trip.key), []).append(trip.start)
+    return sum(
+        1 + sum(later - before > (GOOD_WINDOWS + 1) * span for before, later in pairwise(s))
+        for s in (sorted(starts) for starts in by_place.values())
+    )
+
+
+def a_month(count: int, windows: int, span: int) -> Estimate:
+    """`count` alarms in `windows` windows as alarms a month (730.5 hours), exact Poisson interval."""
+    return poisson_rate(count, windows * span / HOURS_A_MONTH, "alarms a month")
+
+
+def first_seen(
+    trips: Sequence[Trip],
+    changed: float,
+    span: int,
+    wait: float,
+    before: Collection[tuple[str, str, int]] = (),
+) -> Seen | None:
+    """The first of `trips` in a window that ends after the hour `changed`, other than those that tripped
+    without the change too (`before`: policy, key, start). `wait` are hours from a window's end until it
+    can be judged."""
+    starts = [
+        t.start for t in trips if t.start + span > changed and (t.policy, t.key, t.start) not in before
+    ]
+    if not starts:
+        return None
+    start = min(starts)
+    return Seen(start, int((start - changed // span * span) // span) + 1, start + span + wait - changed)
+
+
+def within(start: int, span: int, periods: Iterable[tuple[datetime, datetime]]) -> bool:
+    """Whether the window overlaps one of the periods."""
+    return any(start * 3600 < b.timestamp() and (start + span) * 3600 > a.timestamp() for a, b in periods)
