@@ -423,7 +423,8 @@ def _account_lines(account: Any) -> list[str]:
     lines = [
         f"{account.rows_in} rows in = {account.loaded} loaded + {account.duplicates} duplicates + "
         f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
-        f"{account.rejected} rejected; {account.faults} faults; {account.files_read} files read"
+        f"{account.rejected} rejected; {account.faults} faults; {account.files_read} "
+        f"{'file' if account.files_read == 1 else 'files'} read"
     ]
     if account.pruned:
         lines.append(f"{account.pruned} rejected rows are from before the days that were pruned")

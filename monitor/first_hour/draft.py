@@ -18,6 +18,7 @@ from monitor.log.schema import LATE
 
 FEWEST = 30
 BASELINE_ROWS = 1000
+CALIBRATED = 72
 WINDOWS = (1, 2, 3, 4, 6, 8, 12, 24)
 ALIKE = 0.6
 DAY = timedelta(days=1)
@@ -69,12 +70,15 @@ class Draft:
 
     @property
     def baseline(self) -> tuple[datetime, datetime] | None:
-        """The first 7 days, or the first third of a shorter log, from the start of its first day."""
+        """The first 7 days, or as many as hold 72 windows where the log is twice as long; the first third
+        of a shorter log. From the start of its first day."""
         if self.start is None or self.end is None:
             return None
         first = self.start.replace(hour=0, minute=0, second=0, microsecond=0)
         third = timedelta(hours=math.ceil((self.end - first) / 3 / timedelta(hours=1)))
-        return first, first + min(7 * DAY, max(third, timedelta(hours=1)))
+        usual = min(7 * DAY, max(third, timedelta(hours=1)))
+        calibrated = math.ceil(CALIBRATED * self.window_hours / 24) * DAY
+        return first, first + (calibrated if usual < calibrated <= (self.end - first) / 2 else usual)
 
 
 def draft(looks: Sequence[Look], folder: Path) -> Draft:

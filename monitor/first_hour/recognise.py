@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.first_hour.facts import Facts
-from monitor.first_hour.words import ACTION_PREFIXES, CONSTRAINT_WORDS, NAMES, STATE_PREFIXES
+from monitor.first_hour.words import (
+    ACTION_PREFIXES,
+    CONSTRAINT_WORDS,
+    NAMES,
+    OTHER_POLICY,
+    STATE_PREFIXES,
+    UNIT_ENDS,
+    UNIT_WORDS,
+)
 
 MANY = 50
 READ_TIMES = ("iso", "epoch_seconds", "epoch_milliseconds")
@@ -59,6 +67,9 @@ def recognise(columns: Sequence[Facts]) -> Recognised:
             doubts.append(f"column '{named[0].name}' is named like {target}, but {faults[0]}")
             doubted[named[0].name] = named[0]
     free = {name: column for name, column in free.items() if name not in doubted}
+    for target, column, why in _related(list(free.values()), guesses):
+        if target not in guesses and not CONTENT[target](column):
+            take(target, column, f"{why}; {_seen(column)}")
     if "ts" not in guesses:
         times = [c for c in free.values() if c.time in READ_TIMES and c.filled == c.rows and not _odd_time(c)]
         if len(times) == 1:
@@ -71,7 +82,12 @@ def recognise(columns: Sequence[Facts]) -> Recognised:
         why = "no column is an id; the time is another one in every row of the sample"
         guesses["decision_id"] = Guess("decision_id", guesses["ts"].path, why)
     for target, column in _families(list(free.values()), "action" in guesses):
-        if target not in guesses:
+        if target.startswith("state_") and _outcome_like(column):
+            doubts.append(
+                f"column '{column.name}' holds only 0 and 1: a reward, a cost_NAME or a state_NAME? "
+                "it is not used until you map it"
+            )
+        elif target not in guesses:
             take(target, column, _seen(column))
     return Recognised(guesses, facts, doubts, list(free))
 
@@ -108,6 +124,32 @@ def _named(columns: Iterable[Facts], names: Sequence[str]) -> list[Facts]:
 
 def _is_state(name: str) -> bool:
     return snake(name.split(".")[0]) in STATE_PREFIXES and "." in name
+
+
+def _related(free: Sequence[Facts], guesses: Mapping[str, Guess]) -> list[tuple[str, Facts, str]]:
+    """What is named after a column that was recognised, or after somebody who returns.
+
+    The executed action's or propensity's name with the word for another policy before or after it is
+    that of the candidate: `offer` and `shadow_offer`. `customer_ref` names a unit.
+    """
+    found = []
+    for own, target in (("action", "candidate_action"), ("propensity", "candidate_propensity")):
+        name = snake(guesses[own].path) if own in guesses else ""
+        for column in free:
+            words = {snake(column.name).replace(f"{p}_", "", 1) for p in OTHER_POLICY}
+            ends = {snake(column.name).removesuffix(f"_{p}") for p in OTHER_POLICY}
+            if name and snake(column.name) != name and name in words | ends:
+                found.append((target, column, f"named like {guesses[own].path}, for another policy"))
+    for column in free:
+        words_of = snake(column.name).split("_")
+        if len(words_of) > 1 and words_of[-1] in UNIT_ENDS and set(words_of) & set(UNIT_WORDS):
+            found.append(("unit_id", column, "who or what comes again"))
+    return found
+
+
+def _outcome_like(column: Facts) -> bool:
+    """Only 0 and 1, and nothing says that it is known before the decision: it may be a result of it."""
+    return column.kind == "number" and column.zero_one and not _prefixed(column.name)
 
 
 def _families(free: Sequence[Facts], one_action: bool) -> list[tuple[str, Facts]]:
@@ -175,7 +217,8 @@ def _seen(column: Facts) -> str:
         if column.distinct > MANY:
             return f"{column.distinct} different values in {column.rows} rows{gaps}"
         shown = " ".join(", ".join(list(column.common)[:3]).split())
-        return f"{column.distinct} values: {shown[:50]}{' …' if column.distinct > 3 else ''}{gaps}"
+        values = "1 value" if column.distinct == 1 else f"{column.distinct} values"
+        return f"{values}: {shown[:50]}{' …' if column.distinct > 3 else ''}{gaps}"
     return f"lists of numbers{gaps}" if column.kind == "numbers" else "nothing that can be read"
 
 

@@ -207,8 +207,9 @@ def _periods(draft: Draft) -> Iterator[str]:
     else:
         rows = draft.per_day * ((min(period[1], draft.end) - max(period[0], draft.start)) / DAY)
         few = f"; under {BASELINE_ROWS}, so choose a longer one" if rows < BASELINE_ROWS else ""
-        yield "# What windows are compared with; it must be healthy. Here the first 7 days, or the"
-        yield f"# first third of less: about {rows:.0f} decisions{few}."
+        yield "# What windows are compared with; it must be healthy. Here the first 7 days (more where"
+        yield "# 72 windows take longer: from then on `state_shift` may roll back), or the first third of a"
+        yield f"# shorter log: about {rows:.0f} decisions{few}."
         yield f"baseline: {{policy: {policy}, from: {_when(period[0])}, to: {_when(period[1])}}}"
     yield "# What the candidate was trained on, and what was held back from it: only you know."
     yield "# Offline validation passes nothing until both are declared."

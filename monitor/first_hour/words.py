@@ -55,7 +55,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "reward_ts": ("reward_ts", "reward_time", "rewarded_at", "feedback_time", "outcome_time", "reward_at"),
     "reward": (
         "reward", "rewards", "click", "clicked", "is_click", "conversion", "converted", "return", "revenue",
-        "payoff", "payout", "gain", "utility", "score", "feedback", "rating", "value", "r",
+        "payoff", "payout", "gain", "utility", "bought", "purchase", "purchased", "sale", "sold", "booked",
+        "ordered", "paid", "signup", "signed_up", "subscribed", "accepted", "solved", "profit", "income",
+        "score", "feedback", "rating", "value", "r",
     ),
     "proxy_reward": ("proxy_reward", "proxy"),
     "outcome": ("outcome", "long_term_reward", "satisfaction"),
@@ -71,7 +73,14 @@ NAMES: dict[str, tuple[str, ...]] = {
 CONSTRAINT_WORDS = (
     "cost", "violation", "violated", "breach", "unsafe", "complaint", "alarm", "overload", "overheat",
     "exceeded", "exceeds", "crash", "collision", "outage", "over_limit", "too_high", "too_low", "harm",
+    "refund", "chargeback", "unsubscribe", "churn", "timeout", "failure", "failed", "fraud", "error",
 )  # fmt: skip
+OTHER_POLICY = ("candidate", "shadow", "challenger", "recommended", "suggested", "new", "target")
+UNIT_WORDS = (
+    "user", "customer", "client", "visitor", "member", "account", "subscriber", "patient", "driver",
+    "session", "household", "device", "person", "player", "buyer",
+)
+UNIT_ENDS = ("id", "ref", "reference", "key", "hash", "no", "number", "nr", "uuid", "code", "token")
 STATE_PREFIXES = ("state", "context", "features", "feature", "obs", "observation", "x", "user_feature")
 ACTION_PREFIXES = {
     "candidate_action": ("candidate_action", "shadow_action", "recommended_action"),

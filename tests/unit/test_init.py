@@ -98,11 +98,17 @@ def test_volume_of_a_long_file_is_told_from_a_sample_of_it(tmp_path) -> None:
 
 
 def test_the_baseline_is_the_first_week_or_the_first_third(tmp_path) -> None:
-    _, week, _ = begin(jsonl(tmp_path / "a/logs/a.jsonl", rows_of(9000, timedelta(minutes=5))))
+    _, week, _ = begin(jsonl(tmp_path / "a/logs/a.jsonl", rows_of(16000, 2 * MINUTE)))
     _, third, _ = begin(jsonl(tmp_path / "b/logs/a.jsonl", rows_of(4320)))
     assert week.config.baseline is not None and third.config.baseline is not None
     assert week.config.baseline.end - week.config.baseline.start == timedelta(days=7)
     assert third.config.baseline.end - third.config.baseline.start == timedelta(days=1)
+
+
+def test_the_baseline_holds_72_windows_where_the_log_is_twice_as_long(tmp_path) -> None:
+    _, long, _ = begin(jsonl(tmp_path / "a/logs/a.jsonl", rows_of(6000, timedelta(minutes=5))))
+    assert long.config.baseline is not None and long.config.window == timedelta(hours=3)
+    assert long.config.baseline.end - long.config.baseline.start == timedelta(days=9)
 
 
 def test_what_only_people_know_is_left_commented_out(tmp_path) -> None:
@@ -268,6 +274,27 @@ def test_a_name_that_its_content_does_not_bear_out_is_a_doubt_and_not_a_guess() 
 def test_rewards_of_true_and_false_are_a_doubt_because_ingest_takes_numbers() -> None:
     found = recognise([facts("reward", [True, False])])
     assert "reward" not in found.guesses and "log 1 and 0" in found.doubts[0]
+
+
+def test_columns_named_after_the_action_and_the_propensity_are_those_of_the_candidate() -> None:
+    found = recognise([
+        facts("offer", ["a", "b"] * 4), facts("logprob", [-0.5, -1.5] * 4),
+        facts("shadow_offer", ["b", "b"] * 4), facts("shadow_logprob", [-0.7, -1.0] * 4),
+        facts("customer_ref", ["c1", "c2"] * 4), facts("bought", [0, 1] * 4), facts("refund", [0, 1] * 4),
+    ])  # fmt: skip
+    assert {t: g.path for t, g in found.guesses.items()} == {
+        "action": "offer", "propensity": "logprob", "candidate_action": "shadow_offer",
+        "candidate_propensity": "shadow_logprob", "unit_id": "customer_ref", "reward": "bought",
+        "cost_refund": "refund",
+    }  # fmt: skip
+
+
+def test_a_column_of_0_and_1_may_be_a_result_and_is_not_taken_for_a_state() -> None:
+    load, happy = facts("load", [0.5, 1.5, 2]), facts("happy", [0, 1, 1])
+    assert set(recognise([load, happy, facts("state_vip", [0, 1, 1])]).guesses) == {"state_vip"}
+    found = recognise([load, happy])
+    assert set(found.guesses) == {"state_load"}
+    assert "'happy' holds only 0 and 1" in found.doubts[0] and "happy" in found.left
 
 
 def test_dimensions_of_a_continuous_action_are_recognised() -> None:
