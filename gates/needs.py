@@ -17,6 +17,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "too few independent units",
         "decisions of more units, at least 10 groups of them, or 7 days of evidence",
     ),
+    "first_look": (
+        "it is too early for a look at it",
+        "200 decisions or more in 20 groups of units or more, 1/1900 of `looks.tightest_at` at the least",
+    ),
     "low_days": ("too few days", "more days of evidence"),
     "low_ess": (
         "the effective sample size is too small",

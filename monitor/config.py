@@ -283,6 +283,12 @@ class Training(Model):
         return self
 
 
+class Looks(Model):
+    """Gates look again and again: `tightest_at` is n* of their confidence sequences, in decisions."""
+
+    tightest_at: Annotated[int, Field(ge=200)] = 10_000
+
+
 class Rollback(Model):
     kind: Literal["file", "command", "webhook"] = "file"
     path: str = "var/active_policy.json"
@@ -363,6 +369,7 @@ class Config(Model):
     conditions: dict[Name, list[str]] = {}
     window: Duration = timedelta(hours=1)
     episode_timeout: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=24)
+    looks: Looks = Looks()
     acting: Literal["observe", "alert", "rollback"] = "rollback"
     act_within: Duration = timedelta(hours=24)
     pass_expires: Duration = timedelta(days=7)

@@ -128,7 +128,8 @@ class StoreEvidence:
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
-        """One metric over the whole evidence window; `stale` when the evidence is not up to date."""
+        """One metric over the whole evidence window, as a confidence sequence: gates are looked at again
+        and again. `stale` when the evidence is not up to date."""
         special = self._special.get(metric)
         if special is not None:
             found = special(key)
@@ -191,16 +192,16 @@ class StoreEvidence:
     @cached_property
     def _sheet(self) -> Sheet:
         scope = self._scope
-        return self._cut(max(1, scope.end - scope.start))
+        return self._cut(max(1, scope.end - scope.start), float(self._config.looks.tightest_at))
 
     @cached_property
     def _daily_sheet(self) -> Sheet:
         return self._cut(DAY)
 
-    def _cut(self, span: int) -> Sheet:
+    def _cut(self, span: int, n_star: float | None = None) -> Sheet:
         scope = self._scope
         start = scope.start if span != DAY else scope.start // DAY * DAY
-        return sheet_of(self._connection, self._config, self._baseline, start, scope.end, span)
+        return sheet_of(self._connection, self._config, self._baseline, start, scope.end, span, n_star)
 
     def _estimate(self, sheet: Sheet, metric: str, key: str, start: int, end: int) -> Estimate:
         if start >= end:

@@ -126,9 +126,11 @@ def sheet_of(
     start: int,
     end: int,
     span: int,
+    n_star: float | None = None,
 ) -> Sheet:
-    """A sheet over hours start ≤ hour < end of a store, to be cut into windows of `span` hours."""
-    return Sheet(lambda family: read(connection, family, start, end, span), config, baseline)
+    """A sheet over hours start ≤ hour < end of a store, to be cut into windows of `span` hours.
+    `n_star` asks for confidence sequences."""
+    return Sheet(lambda family: read(connection, family, start, end, span), config, baseline, n_star)
 
 
 def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Reading]:

@@ -20,14 +20,22 @@ class Sheet:
     """Sums of a stretch of hours; families are loaded when a metric first asks for them.
 
     `load(family)` gives the family's sums by (policy, candidate, key). Nothing missing raises:
-    a metric without its baseline is `baseline_missing`, one without rows is `no_data`.
+    a metric without its baseline is `baseline_missing`, one without rows is `no_data`. `n_star` asks
+    for confidence sequences, as `Settings` has it.
     """
 
-    def __init__(self, load: Callable[[str], Index], config: Config, baseline: Baseline | None) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Index],
+        config: Config,
+        baseline: Baseline | None,
+        n_star: float | None = None,
+    ) -> None:
         self._load = load
         self._loaded: dict[str, Index] = {}
         self.config = config
         self.baseline = baseline
+        self.n_star = n_star
         self._per_feature: dict[str, Settings] = {}
         self._window: tuple[int, int] | None = None
         self._cut: dict[tuple[str, str, str, str], Sums] = {}
@@ -95,6 +103,7 @@ class Sheet:
             n_tests=max(1, len(config.state.features)),
             episodes=config.maps("episode_id"),
             discount=config.reward.discount,
+            n_star=self.n_star,
         )
 
     def _settings_of(self, feature: str) -> Settings:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monitor.metrics.estimate import Estimate, exact, missing
-from monitor.metrics.intervals import t_quantile
+from monitor.metrics.intervals import looks, standard_errors
 from monitor.metrics.jackknife import MIN_DAYS, Array, variance_of
 from monitor.metrics.ratios import divide, finish
 from monitor.metrics.sums import Settings, Sums
@@ -28,8 +28,9 @@ def state_js(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
     Under 7 days bias = (B−1)/8·(1/n + 1/m), and there is no interval. From 7 days on, bias and SE
     by jackknife over the days of the window and of the baseline, t with the smaller number of
-    days − 1. Fewer than max(30, 3(B−1)) rows: `low_n`. `method` says *uncalibrated* where the
-    baseline has fewer than 72 blocks.
+    days − 1; T⁻¹(Φ(m)) with as many degrees of freedom in a confidence sequence. Fewer than
+    max(30, 3(B−1)) rows: `low_n`. `method` says *uncalibrated* where the baseline has fewer than
+    72 blocks.
     """
     found = shift(states, settings)
     if isinstance(found, str):
@@ -177,8 +178,10 @@ def _shift(days: Array, base_days: Array, settings: Settings) -> Shift | str:
     method = f"{seen} bins, no interval under {MIN_DAYS} days"
     if len(days) >= MIN_DAYS and len(base_days) >= MIN_BASELINE_DAYS:
         ours, theirs = (merged(_padded(d, bins), settings.interior_bins, step) for d in (days, base_days))
-        corrected, margin = _by_days(ours, theirs, raw)
-        method = f"{seen} bins, jackknife of {len(days)} days and {len(base_days)} days of baseline"
+        corrected, se = _by_days(ours, theirs, raw)
+        margin = standard_errors(min(len(ours), len(theirs)) - 1, n, settings) * se
+        sides = f"jackknife of {len(days)} days and {len(base_days)} days of baseline"
+        method = f"{looks(settings)}{seen} bins, {sides}"
     limit = BLOCK_FACTOR * settings.block_maxima.get(level, 0.0)
     if settings.n_blocks < MIN_BLOCKS or level not in settings.block_maxima:
         method = f"uncalibrated: {settings.n_blocks} of {MIN_BLOCKS} blocks of baseline, {method}"
@@ -200,13 +203,13 @@ def _merged_enough(total: Array, base_total: Array, n: float, interior: int) -> 
 
 
 def _by_days(window: Array, base: Array, raw: float) -> tuple[float, float]:
-    """Divergence corrected by the jackknife's bias, and t·SE, over days of both sides."""
+    """Divergence corrected by the jackknife's bias, and its SE, over days of both sides."""
     total, base_total = window.sum(axis=0), base.sum(axis=0)
     without = jensen_shannon(total - window, base_total)
     base_without = jensen_shannon(total, base_total - base)
     square = variance_of(without) + variance_of(base_without)
     excess = (len(window) - 1) * (without.mean() - raw) + (len(base) - 1) * (base_without.mean() - raw)
-    return raw - float(excess), t_quantile(min(len(window), len(base)) - 1) * math.sqrt(square)
+    return raw - float(excess), math.sqrt(square)
 
 
 def _counts_by_day(sums: Sums) -> Array:

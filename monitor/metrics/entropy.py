@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from monitor.metrics.estimate import Estimate, missing
-from monitor.metrics.intervals import kish, t_interval, t_quantile, zero_one_interval
+from monitor.metrics.intervals import kish, looks, standard_errors, t_interval, zero_one_interval
 from monitor.metrics.jackknife import MIN_DAYS, Array, delete_one, jackknife, variance_of
 from monitor.metrics.ratios import divide, finish
 from monitor.metrics.sums import NO_BUCKET, Settings, Sums
@@ -33,7 +33,7 @@ def action_entropy(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return _mean_entropy(rows, "hp", "kh", n_h, n, "distributions", settings)
     if n_p > 0:
         return _mean_entropy(rows, "h1", "kp", n_p, n, "propensities", settings)
-    return marginal_entropy(sums)
+    return marginal_entropy(sums, settings)
 
 
 def action_entropy_ratio(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -63,7 +63,7 @@ def top_action_share(states: Mapping[str, Sums], settings: Settings) -> Estimate
     return replace(found, method=f"action '{actions[top]}', {found.method}")
 
 
-def marginal_entropy(sums: Sums) -> Estimate:
+def marginal_entropy(sums: Sums, settings: Settings) -> Estimate:
     """Entropy of the action counts, −Σf log f + (K−1)/2n with K actions seen (Miller–Madow), in nats.
 
     It mixes exploration with the variety of states. Jackknife over days, from 7 days on.
@@ -83,8 +83,9 @@ def marginal_entropy(sums: Sums) -> Estimate:
     total = days.sum(axis=0)
     value, margin = float(_miller_madow(total)), math.nan
     if len(days) >= MIN_DAYS:
-        margin = t_quantile(len(days) - 1) * math.sqrt(variance_of(delete_one(_miller_madow, days, total)))
-    method = f"marginal entropy of action counts (Miller-Madow), {len(days)} days"
+        se = math.sqrt(variance_of(delete_one(_miller_madow, days, total)))
+        margin = standard_errors(len(days) - 1, n, settings) * se
+    method = f"{looks(settings)}marginal entropy of action counts (Miller-Madow), {len(days)} days"
     reason = None if len(days) >= MIN_DAYS else "low_units"
     return finish(value, value - margin, value + margin, n, "nat", method, reason)
 

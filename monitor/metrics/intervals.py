@@ -1,4 +1,7 @@
-"""Intervals at .95: t for smooth functions of sums, Clopper–Pearson at an effective size for 0/1 outcomes."""
+"""Intervals at .95: t for smooth functions of sums, Clopper–Pearson at an effective size for 0/1 outcomes.
+
+Where `Settings.n_star` is set, both are confidence sequences: they hold however often one looks.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,69 @@ import numpy as np
 from monitor.metrics.estimate import LEVEL, Estimate
 from monitor.metrics.jackknife import Array, Jackknife
 from monitor.metrics.ratios import divide, finish
+from monitor.metrics.sequence import multiplier, t_multiplier
 from monitor.metrics.sums import Settings, Sums
 
 ALPHA = 1 - LEVEL
 Z = 1.959963984540054
 FEW_GROUPS = 20
 FEW_SHARE = 0.8
+FIRST_DECISIONS = 200
+FIRST_BUCKETS = 20
+FARTHEST = 37.0
+NEARLY_NOTHING = 1e-9
+ONE_LOOK = Settings()
 
 
 def t_interval(jack: Jackknife, n: float, unit: str, settings: Settings) -> Estimate:
-    """value ± t·SE with the jackknife's degrees of freedom, two-sided .95; NaN ends without an SE."""
-    margin = t_quantile(jack.df) * jack.se
-    return finish(jack.value, jack.value - margin, jack.value + margin, n, unit, jack.method, jack.reason)
+    """value ± t·SE with the jackknife's degrees of freedom, two-sided .95; NaN ends without an SE.
+
+    As a confidence sequence: value ± T⁻¹_df(Φ(m))·SE, and `first_look` where it is too early for a
+    look: fewer than 200 decisions, 20 buckets (with time blocks, 7 days: `low_units`) or 1/1900 of n*.
+    """
+    margin = standard_errors(jack.df, n, settings) * jack.se
+    reason = jack.reason
+    if settings.n_star is not None and reason is None:
+        few = n < FIRST_DECISIONS or (not settings.time_blocks and len(jack.groups) < FIRST_BUCKETS)
+        reason = "first_look" if few or farthest(n, settings) >= FARTHEST else None
+    method = looks(settings) + jack.method
+    return finish(jack.value, jack.value - margin, jack.value + margin, n, unit, method, reason)
+
+
+def standard_errors(df: float, n: float, settings: Settings) -> float:
+    """How many standard errors a two-sided .95 interval has on each side of an estimate.
+
+    Student's t quantile, for one look; the confidence sequence's T⁻¹_df(Φ(m)) after n decisions
+    where `n_star` is set. NaN for df that is not positive.
+    """
+    if settings.n_star is None:
+        return t_quantile(df)
+    return t_multiplier(farthest(n, settings), df) if df > 0 and n > 0 else math.nan
+
+
+def alpha_of(n: float, settings: Settings) -> float:
+    """The level that an exact interval takes: .05 for one look, 2Φ(−m) in a confidence sequence."""
+    from scipy.special import ndtr
+
+    if settings.n_star is None:
+        return ALPHA
+    return 2 * float(ndtr(-farthest(n, settings))) if n > 0 else 0.0
+
+
+def farthest(n: float, settings: Settings) -> float:
+    """m of the confidence sequence after n decisions, 1.96 for one look.
+
+    No more than 37, beyond which Φ(−m) is no number any more: at 1e-299 a union over all looks
+    that anybody could take stays far below α.
+    """
+    return min(multiplier(n, settings.n_star), FARTHEST) if settings.n_star is not None else Z
+
+
+def looks(settings: Settings) -> str:
+    """What `method` says of an interval that holds at every look; nothing for one look."""
+    if settings.n_star is None:
+        return ""
+    return f"confidence sequence tightest at {settings.n_star:.6g} decisions, "
 
 
 def zero_one_interval(
@@ -39,27 +93,34 @@ def zero_one_interval(
     N* = min(v(1−v)/SE²·(1.96/t)², `effective`). `events` and `others` are the events and
     non-events of each group; where fewer than 20 groups and fewer than 80 % of them hold an event
     (or a non-event, the same rule at the other end), also N* ≤ `units`, the Kish number of units.
-    Zero events in n independent decisions: upper end 3.7/n.
+    Zero events in n independent decisions: upper end 3.7/n. As a confidence sequence: the same at
+    level 2Φ(−m), with m and T⁻¹_df(Φ(m)) for 1.96 and t, valid from the first row.
     """
     value = min(max(jack.value, 0.0), 1.0)
-    size = effective_size(value, jack, effective)
+    size = effective_size(value, jack, effective, n, settings)
     if _few(events) or _few(others):
         size = min(size, units)
-    low, high = clopper_pearson(size * value, size)
+    low, high = clopper_pearson(size * value, size, alpha_of(n, settings))
     method = jack.method
     if math.isfinite(size):
-        method = f"Clopper-Pearson at {size:.6g} effective decisions, {method}"
+        method = f"{looks(settings)}Clopper-Pearson at {size:.6g} effective decisions, {method}"
     return finish(jack.value, low, high, n, unit, method, jack.reason)
 
 
-def effective_size(value: float, jack: Jackknife, effective: float) -> float:
-    """N* = min(v(1−v)/SE²·(1.96/t)², effective); NaN without a standard error."""
+def effective_size(
+    value: float, jack: Jackknife, effective: float, n: float = 1.0, settings: Settings = ONE_LOOK
+) -> float:
+    """N* = min(v(1−v)/SE²·(1.96/t)², effective); NaN without a standard error.
+
+    In a confidence sequence m stands for 1.96 and T⁻¹_df(Φ(m)) for t.
+    """
     if not math.isfinite(jack.se):
         return math.nan
     spread = value * (1 - value)
     if not (spread > 0 and jack.se > 0):
         return effective
-    return min(spread / jack.se**2 * (Z / t_quantile(jack.df)) ** 2, effective)
+    sure = farthest(n, settings) / standard_errors(jack.df, n, settings)
+    return min(max(spread / jack.se**2 * sure**2, NEARLY_NOTHING), effective)
 
 
 def clopper_pearson(x: float, n: float, alpha: float = ALPHA) -> tuple[float, float]:

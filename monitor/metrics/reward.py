@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.metrics.estimate import Estimate, missing
-from monitor.metrics.intervals import ALPHA, clopper_pearson, kish, kish_size, t_interval, zero_one_interval
+from monitor.metrics.intervals import (
+    alpha_of,
+    clopper_pearson,
+    kish,
+    kish_size,
+    looks,
+    t_interval,
+    zero_one_interval,
+)
 from monitor.metrics.jackknife import Array, jackknife
 from monitor.metrics.ratios import divide, finish, share
 from monitor.metrics.sums import Settings, Sums
@@ -97,11 +105,12 @@ def quantile(sample: Sums, tau: float, settings: Settings) -> Estimate:
         return missing("no_data", "reward")
     if not np.isfinite(rewards).all():
         return missing("non_finite", "reward", n)
-    low, high = clopper_pearson(n * tau, n)
+    alpha = alpha_of(n, settings)
+    low, high = clopper_pearson(n * tau, n, alpha)
     at = _order_statistic(rewards, np.array([tau, low, high]))
-    bottom = settings.reward_low if (1 - tau) ** n > ALPHA / 2 else at[1]
-    top = settings.reward_high if tau**n > ALPHA / 2 else at[2]
-    method = f"order statistics of a sample of {n}, rows taken as independent"
+    bottom = settings.reward_low if (1 - tau) ** n > alpha / 2 else at[1]
+    top = settings.reward_high if tau**n > alpha / 2 else at[2]
+    method = f"{looks(settings)}order statistics of a sample of {n}, rows taken as independent"
     return finish(at[0], bottom, top, n, "reward", method)
 
 

@@ -25,8 +25,8 @@ def multiplier(n: float, n_star: float, alpha: float = 0.05) -> float:
 def t_multiplier(m: float, df: float) -> float:
     """T⁻¹_df(Φ(m)): the same number of standard errors where the error was estimated with df.
 
-    Taken at the lower tail, where Φ(−m) does not round to 1.
+    Taken at the lower tail, where Φ(−m) does not round to 1; infinite where no float is that large.
     """
     from scipy.special import ndtr, stdtrit
 
-    return -float(stdtrit(df, ndtr(-m)))
+    return abs(float(stdtrit(df, ndtr(-m))))

@@ -61,7 +61,9 @@ class Settings:
     `n_actions`: size of the action set where it is known. `n_tests`: size of the family of tests.
     Of the frozen baseline of one feature: `interior_bins` (0 for categories), `block_maxima` (for
     each number of interior bins that merging can leave, the largest corrected D_JS of a block of
-    the baseline against the rest) and `n_blocks`, the number of those blocks.
+    the baseline against the rest) and `n_blocks`, the number of those blocks. `n_star`: None for
+    an interval that is looked at once; a number of decisions, declared before the first look, for a
+    confidence sequence that is tightest there and holds at every look.
     """
 
     reward_low: float = 0.0
@@ -75,6 +77,7 @@ class Settings:
     n_blocks: int = 0
     episodes: bool = False
     discount: float = 1.0
+    n_star: float | None = None
 
     @property
     def reward_centre(self) -> float:

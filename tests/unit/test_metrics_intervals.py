@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from monitor.metrics import METRICS
 from monitor.metrics.constraint import variance_inflation, violation_rate
-from monitor.metrics.intervals import clopper_pearson, effective_size, t_quantile, zero_one_interval
+from monitor.metrics.intervals import (
+    clopper_pearson,
+    effective_size,
+    t_interval,
+    t_quantile,
+    zero_one_interval,
+)
 from monitor.metrics.jackknife import Jackknife, jackknife, two_way
 from monitor.metrics.ratios import divide
 from monitor.metrics.sequence import multiplier, t_multiplier, tuning
-from monitor.metrics.sums import Settings
-from tests.naive_sums import constraint_sums, summed, unit_sums
+from monitor.metrics.sums import Settings, Sums
+from tests.naive_sums import constraint_sums, state_sums, summed, unit_sums
 
 
 def mean(x):
@@ -178,3 +185,74 @@ def test_t_quantile_equals_scipys_and_is_missing_without_degrees_of_freedom():
     assert t_quantile(7.5) == pytest.approx(stats.t.ppf(0.975, 7.5))
     assert math.isnan(t_quantile(0))
     assert math.isnan(t_quantile(math.nan))
+
+
+LOOKED_AT = Settings(n_star=1000)
+
+
+def grouped(groups, value=0.2, se=0.02, reason=None):
+    return Jackknife(value, se, groups - 1, np.ones((groups, 2)), "jackknife", reason)
+
+
+def test_an_interval_that_is_looked_at_again_is_the_sequence_in_place_of_t():
+    found = t_interval(grouped(30), 1000, "reward", LOOKED_AT)
+    m = 3.035122
+    assert found.high - 0.2 == pytest.approx(0.02 * stats.t.isf(stats.norm.sf(m), 29), rel=1e-5)
+    assert found.high - 0.2 == pytest.approx(0.2 - found.low)
+    assert (found.level, found.reason) == (0.95, None)
+    assert found.method.startswith("confidence sequence tightest at 1000 decisions")
+    once = t_interval(grouped(30), 1000, "reward", Settings())
+    assert once.high - 0.2 == pytest.approx(0.02 * stats.t.ppf(0.975, 29))
+    assert "sequence" not in once.method
+
+
+@pytest.mark.parametrize(
+    ("groups", "n", "settings", "reason"),
+    [
+        (30, 199, LOOKED_AT, "first_look"),
+        (19, 1000, LOOKED_AT, "first_look"),
+        (20, 200, LOOKED_AT, None),
+        (20, 200, Settings(n_star=1e9), "first_look"),
+        (7, 1000, Settings(n_star=1000, time_blocks=True), None),
+        (19, 150, Settings(), None),
+    ],
+)
+def test_the_first_look_is_at_200_decisions_and_20_buckets(groups, n, settings, reason):
+    assert t_interval(grouped(groups), n, "reward", settings).reason == reason
+    assert t_interval(grouped(groups, reason="low_units"), n, "reward", settings).reason == "low_units"
+
+
+def test_a_share_that_is_looked_at_again_is_clopper_pearson_at_a_smaller_level():
+    events = np.full(64, 2.0)
+
+    def share(n, settings, se=1e-9):
+        found = Jackknife(0.2, se, 63, np.empty((0, 2)), "jackknife", None)
+        return zero_one_interval(found, events, 4 * events, 640, 64, n, "share", settings)
+
+    found, alpha = share(1000, LOOKED_AT), 2 * stats.norm.sf(3.035122)
+    assert found.low == pytest.approx(stats.beta.ppf(alpha / 2, 128, 513), rel=1e-5)
+    assert found.high == pytest.approx(stats.beta.isf(alpha / 2, 129, 512), rel=1e-5)
+    assert (found.level, found.reason) == (0.95, None)
+    assert "sequence" in found.method
+    size = 0.16 / 0.05**2 * (3.035122 / stats.t.isf(stats.norm.sf(3.035122), 63)) ** 2
+    clustered = share(1000, LOOKED_AT, se=0.05)
+    assert clustered.high == pytest.approx(stats.beta.isf(alpha / 2, size * 0.2 + 1, size * 0.8), rel=1e-5)
+    first = share(1, LOOKED_AT, se=0.05)
+    assert (first.low, first.high, first.reason) == (pytest.approx(0), pytest.approx(1), None)
+
+
+def test_the_divergence_and_the_entropy_of_a_gate_take_the_sequence_too():
+    counts = np.random.default_rng(3).multinomial(400, np.full(5, 0.2), 10)
+    days = 24 * np.arange(10)
+    states = {"state": state_sums(days, counts), "baseline": state_sums(days, counts[::-1] + 40)}
+    none = np.zeros(50)
+    states["action"] = Sums(
+        np.repeat(days, 5), np.full(50, -1), np.tile(np.arange(5).astype(object), 10),
+        {"n": counts.ravel().astype(float), "n_p": none, "n_h": none},
+    )
+    for name, n in (("state_js", 4000), ("action_entropy", 4000)):
+        once, again = (METRICS[name].function(states, s) for s in (Settings(), LOOKED_AT))
+        wider = (again.high - again.value) / (once.high - once.value)
+        expected = stats.t.isf(stats.norm.sf(multiplier(n, 1000)), 9) / stats.t.ppf(0.975, 9)
+        assert wider == pytest.approx(expected, rel=1e-9), name
+        assert "sequence" in again.method
