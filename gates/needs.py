@@ -47,6 +47,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "more than 1 % of the episodes were controlled by several policies",
         "episodes that one policy controls from the first step to the last",
     ),
+    "missing_critic": (
+        "the critic's values are not known in more than 1 % of the episodes",
+        "`q_value` and `candidate_value` with every decision",
+    ),
+    "overridden_episodes": (
+        "in more than 1 % of the episodes a person took over, or a recommendation was not activated",
+        "episodes that the policy in control decides from the first step to the last",
+    ),
+    "short_horizon": (
+        "too much of the reward lies beyond the steps that can be told",
+        "more episodes, shorter ones, or a candidate nearer to the policy that was logged",
+    ),
     "missing_reward": (
         "in more than 1 % of the episodes a reward is not known",
         "a reward with every decision, or `missing_after_maturity: 0` where none means 0",

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from monitor.metrics import constraint, disagreement, divergence, entropy, episode, offpolicy, reward
+from monitor.metrics import (
+    constraint,
+    disagreement,
+    divergence,
+    entropy,
+    episode,
+    offpolicy,
+    reward,
+    sequential,
+)
 from monitor.metrics.estimate import Estimate
 from monitor.metrics.sums import Settings, Sums
 
@@ -61,4 +70,9 @@ METRICS: dict[str, Metric] = {
     "weight_max_share": Metric(offpolicy.weight_max_share, ("offpolicy",), "pair", True),
     "weight_over_10_share": Metric(offpolicy.weight_over_10_share, ("offpolicy",), "pair", True),
     "missing_propensity_share": Metric(offpolicy.missing_propensity_share, ("offpolicy",), "pair", True),
+    "pdis": Metric(sequential.pdis, ("sequential",), "pair", True, windows=False),
+    "snpdis": Metric(sequential.snpdis, ("sequential",), "pair", True, windows=False),
+    "sequential_dr": Metric(sequential.sequential_dr, ("sequential",), "pair", True, windows=False),
+    "trajectory_ess": Metric(sequential.trajectory_ess, ("sequential",), "pair", True, windows=False),
+    "horizon": Metric(sequential.horizon, ("sequential",), "pair", True, windows=False),
 }

@@ -4,7 +4,19 @@ Each family is one file, one SELECT and one table, and obeys one law:
 merge(state(A), state(B)) == state(A ∪ B).
 """
 
-from monitor.sums import action, constraint, episode, offpolicy, pair, quality, reward, sample, state, units
+from monitor.sums import (
+    action,
+    constraint,
+    episode,
+    offpolicy,
+    pair,
+    quality,
+    reward,
+    sample,
+    sequential,
+    state,
+    units,
+)
 from monitor.sums.family import Family
 
 FAMILIES: dict[str, Family] = {
@@ -15,6 +27,7 @@ FAMILIES: dict[str, Family] = {
     "state": state.FAMILY,
     "pair": pair.FAMILY,
     "offpolicy": offpolicy.FAMILY,
+    "sequential": sequential.FAMILY,
     "sample": sample.FAMILY,
     "units": units.FAMILY,
     "quality": quality.FAMILY,
