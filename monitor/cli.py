@@ -198,6 +198,52 @@ def replay(
 
 
 @app.command()
+def score(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .parquet or .jsonl.")],
+    table: Annotated[
+        Path | None, typer.Option("--table", help="A policy as CSV or Parquet: states and probabilities.")
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option("--callable", help="A policy as module:function, run in its own process.")
+    ] = None,
+    actions: Annotated[
+        str | None, typer.Option("--actions", help="Its actions, such as a,b,c, in the order of its columns.")
+    ] = None,
+    python: Annotated[str | None, typer.Option("--python", help="The interpreter of --callable.")] = None,
+    path: Annotated[list[Path] | None, typer.Option("--path", help="A folder of its modules.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Decisions from then on.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Decisions before then.")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Decisions asked about at once.")] = 10_000,
+    limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds for a batch.")] = 60.0,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """What a candidate that is not in the log would have done, as a file of recommendations."""
+    from monitor import config as configuration
+    from monitor.readings import hour_of
+    from monitor.score.rules import ScoreError
+    from monitor.score.score import Asked
+    from monitor.score.score import score as scored
+
+    if (table is None) == (function is None):
+        _usage("score takes either --table FILE or --callable module:function")
+    asked = Asked(
+        table=table, function=function, actions=[a for a in (actions or "").split(",") if a], python=python,
+        folders=path or [], start=hour_of(_moment("--from", start)) if start else None,
+        end=hour_of(_moment("--to", end)) if end else None, batch=batch, limit=limit,
+    )
+    try:
+        with _progress() as progress:
+            found = scored(configuration.load(config), asked, output, progress)
+    except ScoreError as error:
+        _say(str(error))
+        raise typer.Exit(EXIT_ERROR) from None
+    for line in _score_lines(found):
+        _say(line)
+    for line in found.lines:
+        typer.echo(line)
+
+
+@app.command()
 def status(
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
@@ -417,6 +463,19 @@ def _run_lines(report: Any) -> list[str]:
     if report.delivered and report.delivered.failed:
         lines += [f"alert not delivered to {f.channel}: {f.error}" for f in report.delivered.failed]
     return lines
+
+
+def _score_lines(found: Any) -> list[str]:
+    lines = [f"{found.rows - found.unknown_state} decisions scored; add this under log.sources:"]
+    notes = {
+        "are in a state that the table does not know: no recommendation": found.unknown_state,
+        "took an action that the candidate does not have: probability 0": found.unknown_action,
+        "carry the recommendation of another candidate and were left out": found.other_candidate,
+    }
+    told = [f"{count} decisions {what}" for what, count in notes.items() if count]
+    if not found.aligned:
+        told.append("logged action_probs list the actions in another order: candidate_probs are left out")
+    return [*told, *lines]
 
 
 def _account_lines(account: Any) -> list[str]:

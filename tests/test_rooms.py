@@ -38,6 +38,8 @@ ROOMS: dict[str, set[str]] = {
     "monitor/retention.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
     "monitor/replay": {"duckdb", "monitor", "gates"},
+    "monitor/score": {*STORES, "monitor"},
+    "monitor/score/worker.py": set(),
     "monitor/metrics": {"numpy", "scipy", "monitor.metrics"},
     "monitor/triggers": {"numpy", "scipy", "monitor.metrics", "monitor.triggers"},
     "monitor/log": {
@@ -67,7 +69,7 @@ HOMES: dict[str, set[str]] = {
     "great_expectations": {"monitor/expectations.py"},
     "pandas": {"monitor/expectations.py"},
     "apscheduler": {"monitor/schedule.py"},
-    "subprocess": {"sample_logs/open_bandit.py"},
+    "subprocess": {"sample_logs/open_bandit.py", "monitor/score/call.py"},
 }
 # only inside functions: a fast gate
 LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas", "apscheduler")

@@ -51,10 +51,11 @@ def steps(path: str) -> list[str | int]:
 
 def _kinds(config: Config, source: Source) -> Mapping[str, str]:
     every = schema.logged(config)
+    times = ["ts"] if "ts" in source.columns else []
     names = {
         "decisions": list(every),
         "rewards": ["decision_id", *schema.LATE],
-        "recommendations": ["decision_id", *schema.recommended(config)],
+        "recommendations": ["decision_id", *times, *schema.recommended(config)],
     }[source.kind]
     return {name: every[name] for name in names}
 

@@ -126,11 +126,13 @@ def _wait(work: Batched, columns: Sequence[str]) -> int:
 
 
 def _earliest(work: Batched) -> str:
-    """Recommendations carry no time: they reach back a day, and over the hours loaded since the last sums."""
+    """How far back a batch reaches: a day, the hours loaded since the last sums, and the times of its
+    decisions where the source maps `ts`."""
     now = literal(
         (work.as_of.astimezone(UTC).replace(tzinfo=None) - timedelta(days=1)).isoformat(sep=" ")
     )
+    own = ", (SELECT MIN(ts) FROM typed)" if "ts" in work.typing.present else ""
     return (
         f"least(TIMESTAMP {now}, coalesce((SELECT make_timestamp(MIN(hour) * 3600000000) "
-        f"FROM dirty_hours), TIMESTAMP {now}))"
+        f"FROM dirty_hours), TIMESTAMP {now}){own})"
     )
