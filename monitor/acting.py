@@ -197,7 +197,8 @@ def watch(
             quiet -= last + 1 if last is not None else since
         trigger = TRIGGERS.get(incident.trigger)
         end = judged_to[bool(trigger and trigger.matures)]
-        good = (end - hour_of(incident.window_end)) // span
+        step = 24 if trigger and trigger.daily else span
+        good = (end - hour_of(incident.window_end)) // step
         if may_resolve(incident, good, quiet // span):
             body = resolving(f"{good} good windows")
             journal.append(

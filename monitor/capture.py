@@ -9,7 +9,7 @@ import duckdb
 
 from monitor import pii
 from monitor.config import Config, Loaded
-from monitor.judge import false_alarms
+from monitor.judge import false_alarms, place
 from monitor.readings import hour_of, load, sheet_of, window_hours
 from monitor.rules import Rule
 from monitor.sums.baseline import Baseline
@@ -51,7 +51,8 @@ def window_state(
         tripped, judged = false_alarms(sums, config, baseline, rules, firing.trigger, firing.key)
         family = TRIGGERS[firing.trigger].family
         sheet = sheet_of(sums, config, baseline, start, end, span)
-        cells = sheet.cells(family, firing.policy_id, "", firing.key, start, end)
+        policy, candidate, key = place(firing)
+        cells = sheet.cells(family, policy, candidate, key, start, end)
         return {
             **about,
             "readings": _readings(sums, firing, start - WINDOWS_BEFORE * span, end),
@@ -67,9 +68,9 @@ def _readings(sums: duckdb.DuckDBPyConnection, firing: Firing, start: int, end: 
     metrics = list(TRIGGERS[firing.trigger].metrics)
     found = load(
         sums,
-        'policy_id = ? AND "key" = ? AND window_start >= ? AND window_end <= ? '
+        'policy_id = ? AND candidate_id = ? AND "key" = ? AND window_start >= ? AND window_end <= ? '
         "AND metric IN (SELECT unnest(?::VARCHAR[]))",
-        [firing.policy_id, firing.key, start, end, metrics],
+        [*place(firing), start, end, metrics],
     )
     return [
         {

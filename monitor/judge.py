@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -17,16 +18,21 @@ from monitor.config import Config
 from monitor.incidents import accepted_from, real_windows
 from monitor.journal import Event
 from monitor.metrics.estimate import Reading
-from monitor.readings import hour_of, load, moment, window_hours
+from monitor.metrics.trend import MAX_DAYS
+from monitor.readings import HOUR, hour_of, load, moment, window_hours
 from monitor.rules import Rule
 from monitor.sums.baseline import Baseline
-from monitor.triggers import TRIGGERS, Trigger
-from monitor.triggers.context import Context
+from monitor.triggers import TRIGGERS, Series, Trigger
+from monitor.triggers.context import Context, Healthy
 from monitor.triggers.firing import Firing, confirmed
+from monitor.triggers.windows import by_day
 
 RECENT = 48
 LETTER_WINDOWS = 30
 HISTORY = {"24h": timedelta(days=11), "7d": timedelta(days=43)}
+DAYS = timedelta(days=MAX_DAYS + 1)
+DAY = 24
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,23 +54,23 @@ def judge_windows(
     end: Mapping[bool, int],
 ) -> Iterator[Judged]:
     """Trips of all windows begin ≤ start < end, oldest first; `begin` and `end` hold hours for
-    triggers that do not (False) and that do (True) wait for rewards to mature."""
+    triggers that do not (False) and that do (True) wait for rewards to mature. Daily triggers judge the
+    day that a window closes."""
     first, last = min(begin.values()), max(end.values())
     if first >= last:
         return
-    span = window_hours(config)
-    history = max(HISTORY[config.season], LETTER_WINDOWS * config.window)
-    book = Book(connection, first - int(history / timedelta(hours=1)), last)
-    trips = Trips(events)
+    on, span = {name: row for name, row in TRIGGERS.items() if name in rules}, window_hours(config)
+    closes = range(first + (-first - span) % DAY, last, DAY)
+    bench = Bench(connection, config, baseline, rules, events, on if closes else _hourly(on), first, last)
     for start in range(first, last, span):
-        for name, row in TRIGGERS.items():
-            if not begin[row.matures] <= start < end[row.matures] or name not in rules:
+        for name, row in on.items():
+            if not begin[row.matures] <= start < end[row.matures]:
                 continue
-            for policy, key in book.subjects(row.metrics[0], start):
-                if row.per == "constraint" and key not in config.soft:
-                    continue
-                series = book.up_to(row.metrics, policy, key, start)
-                found = _judge(name, series, config, baseline, rules, events, trips, policy, key)
+            if row.daily and (start + span) % DAY:
+                continue
+            at = start + span - DAY if row.daily else start
+            for policy, key in bench.subjects(row, at):
+                found = bench.judge(name, policy, key, at)
                 if found is not None:
                     yield found
 
@@ -81,51 +87,56 @@ def false_alarms(
     period = config.baseline
     if period is None:
         return 0, 0
-    first, last, span = hour_of(period.start), hour_of(period.end), window_hours(config)
-    book = Book(connection, first, last)
-    row, trips = TRIGGERS[trigger], Trips([])
-    place = (period.policy, key)
-    windows = [s for s in range(first, last, span) if place in book.subjects(row.metrics[0], s)]
-    tripped = 0
-    for start in windows:
-        series = book.up_to(row.metrics, period.policy, key, start)
-        found = _judge(trigger, series, config, baseline, rules, [], trips, period.policy, key)
-        tripped += found is not None
+    row, first, last = TRIGGERS[trigger], hour_of(period.start), hour_of(period.end)
+    bench = Bench(connection, config, baseline, rules, [], {trigger: row}, first, last, history=0)
+    policy = "" if row.per == "log" else period.policy
+    step = DAY if row.daily else window_hours(config)
+    windows = [s for s in range(first, last, step) if (policy, key) in bench.subjects(row, s)]
+    tripped = sum(bench.judge(trigger, policy, key, start) is not None for start in windows)
     return tripped, len(windows)
 
 
-class Book:
-    """Readings of a stretch of hours, by metric, policy and key, in the order of their windows."""
+def place(firing: Firing) -> tuple[str, str, str]:
+    """(policy, candidate, key) of the readings that a firing is about."""
+    per = TRIGGERS[firing.trigger].per
+    if per == "log":
+        return "", "", ""
+    return (firing.policy_id, firing.key, "") if per == "pair" else (firing.policy_id, "", firing.key)
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, first: int, last: int) -> None:
-        metrics = sorted({m for row in TRIGGERS.values() for m in row.metrics})
+
+class Shelf:
+    """Readings of one length, by metric, policy and key, in the order of their windows; of a metric of
+    pairs the key is the candidate."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
         self._readings: dict[tuple[str, str, str], list[Reading]] = {}
-        self._subjects: dict[tuple[str, int], list[tuple[str, str]]] = {}
-        found = load(
-            connection,
-            "window_start >= ? AND window_start < ? AND metric IN (SELECT unnest(?::VARCHAR[])) "
-            "AND candidate_id = ''",
-            [first, last, metrics],
-        )
-        for reading in found:
-            self._readings.setdefault((reading.metric, reading.policy_id, reading.key), []).append(reading)
-            at = (reading.metric, hour_of(reading.window_start))
-            self._subjects.setdefault(at, []).append((reading.policy_id, reading.key))
-        self._starts = {place: [hour_of(r.window_start) for r in rs] for place, rs in self._readings.items()}
+        for reading in readings:
+            at = (reading.metric, reading.policy_id, reading.key or reading.candidate_id)
+            self._readings.setdefault(at, []).append(reading)
+        self._index()
 
-    def subjects(self, metric: str, start: int) -> list[tuple[str, str]]:
+    def by_day(self) -> Shelf:
+        """The same, days in place of windows."""
+        return Shelf(day for windows in self._readings.values() for day in by_day(windows))
+
+    def subjects(self, metric: str, start: int) -> list[Place]:
         """(policy, key) of the readings of one window."""
         return self._subjects.get((metric, start), [])
 
-    def up_to(
-        self, metrics: Iterable[str], policy: str, key: str, start: int
-    ) -> dict[str, Sequence[Reading]]:
+    def up_to(self, metrics: Iterable[str], policy: str, key: str, start: int) -> Series:
         """The readings of windows that begin no later than `start`."""
         return {
-            metric: self._readings.get(place, [])[: bisect_right(self._starts.get(place, []), start)]
+            metric: self._readings.get(at, [])[: bisect_right(self._starts.get(at, []), start)]
             for metric in metrics
-            for place in [(metric, policy, key)]
+            for at in [(metric, policy, key)]
         }
+
+    def _index(self) -> None:
+        self._starts = {at: [hour_of(r.window_start) for r in rs] for at, rs in self._readings.items()}
+        self._subjects: dict[tuple[str, int], list[Place]] = {}
+        for (metric, policy, key), starts in self._starts.items():
+            for start in starts:
+                self._subjects.setdefault((metric, start), []).append((policy, key))
 
 
 class Trips:
@@ -151,39 +162,141 @@ class Trips:
         return [w for w in windows if w in starts]
 
 
-def _judge(
-    name: str,
-    series: Mapping[str, Sequence[Reading]],
-    config: Config,
-    baseline: Baseline | None,
-    rules: Mapping[str, Rule],
-    events: Sequence[Event],
-    trips: Trips,
-    policy: str,
-    key: str,
-) -> Judged | None:
-    row, place = TRIGGERS[name], (name, key, policy)
-    since = accepted_from(events, policy, name, key)
-    if since is not None:
-        series = {m: [r for r in rs if r.window_start >= since] for m, rs in series.items()}
-    tested = series[row.metrics[0]]
-    windows = [hour_of(r.window_start) for r in tested[-RECENT:]]
-    waiting = max(rules[name].confirm[1], rules[name].confirm_letter[1]) - 1
-    pending = frozenset(moment(w) for w in trips.among(place, windows[-1 - waiting : -1]))
-    facts = row.facts(_context(name, key, policy, config, baseline, events, pending))
-    params = row.params(**rules[name].numbers, **facts)
-    firing = row.function(series, params)
-    if firing is None:
-        return None
-    trips.add(place, windows[-1])
-    letter = firing.state.get("mode") == "letter" and config.window < timedelta(days=1)
-    need, of = rules[name].confirm_letter if letter else rules[name].confirm
-    counted = _judged_windows(row, series, params, windows, of)
-    recent = trips.among(place, counted)
-    return Judged(
-        replace(firing, key=key, policy_id=policy),
-        confirmed([w in recent for w in counted], need, of),
-        bool(firing.state.get("escalate_only")),
+class Bench:
+    """What windows first ≤ start < last are judged with: readings of them and of `history` before (by
+    default as much as the season asks for), the baseline's windows, and the trips so far."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        config: Config,
+        baseline: Baseline | None,
+        rules: Mapping[str, Rule],
+        events: Sequence[Event],
+        on: Mapping[str, Trigger],
+        first: int,
+        last: int,
+        history: int | None = None,
+    ) -> None:
+        self._config, self._baseline, self._rules, self._events = config, baseline, rules, events
+        self._trips = Trips(events)
+        self._contexts: dict[tuple[str, str, str], Context] = {}
+        self._accepted: dict[tuple[str, str, str], datetime | None] = {}
+        if history is None:
+            history = int(max(HISTORY[config.season], LETTER_WINDOWS * config.window) / HOUR)
+        days = int(DAYS / HOUR) if history else 0
+        self._windows = Shelf(_read(connection, _metrics(_hourly(on)), first - history, last))
+        self._days = Shelf(_read(connection, _metrics(on.keys() - _hourly(on)), first - days, last)).by_day()
+        self._healthy = Shelf(self._baseline_readings(connection, on))
+        self._of_key: dict[str, Healthy] = {}
+
+    def subjects(self, row: Trigger, start: int) -> list[Place]:
+        """(policy, key) that a trigger judges in the window of `start`."""
+        found = (self._days if row.daily else self._windows).subjects(row.metrics[0], start)
+        return [p for p in found if row.per != "constraint" or p[1] in self._config.soft]
+
+    def judge(self, name: str, policy: str, key: str, start: int) -> Judged | None:
+        """One trigger on one window, None where it does not trip."""
+        row, rule = TRIGGERS[name], self._rules[name]
+        who = policy or self._config.policies.candidate
+        at = (name, key, who)
+        series = self._series(row, at, policy, start)
+        windows = [hour_of(r.window_start) for r in series[row.metrics[0]][-RECENT:]]
+        waiting = max(rule.confirm[1], rule.confirm_letter[1]) - 1
+        pending = frozenset(moment(w) for w in self._trips.among(at, windows[-1 - waiting : -1]))
+        params = row.params(**rule.numbers, **row.facts(replace(self._context(at), pending=pending)))
+        firing = row.function(series, params)
+        if firing is None:
+            return None
+        self._trips.add(at, windows[-1])
+        letter = firing.state.get("mode") == "letter" and self._config.window < timedelta(days=1)
+        need, of = rule.confirm_letter if letter else rule.confirm
+        counted = _judged_windows(row, series, params, windows, of)
+        recent = self._trips.among(at, counted)
+        return Judged(
+            replace(firing, key=key, policy_id=who),
+            confirmed([w in recent for w in counted], need, of),
+            row.escalates or bool(firing.state.get("escalate_only")),
+        )
+
+    def _series(self, row: Trigger, at: tuple[str, str, str], policy: str, start: int) -> Series:
+        key = at[1]
+        series = (self._days if row.daily else self._windows).up_to(row.metrics, policy, key, start)
+        since = self._accepted_from(at)
+        if since is None:
+            return series
+        return {m: [r for r in rs if r.window_start >= since] for m, rs in series.items()}
+
+    def _accepted_from(self, at: tuple[str, str, str]) -> datetime | None:
+        if at not in self._accepted:
+            name, key, who = at
+            self._accepted[at] = accepted_from(self._events, who, name, key)
+        return self._accepted[at]
+
+    def _context(self, at: tuple[str, str, str]) -> Context:
+        if at not in self._contexts:
+            self._contexts[at] = self._new_context(*at)
+        return self._contexts[at]
+
+    def _new_context(self, name: str, key: str, policy: str) -> Context:
+        config, body = self._config, self._baseline.body if self._baseline else {}
+        return Context(
+            key=key,
+            policy_id=policy,
+            season=timedelta(days=7 if config.season == "7d" else 1),
+            window=config.window,
+            limits={k: (config.constraints[k].limit, config.constraints[k].margin) for k in config.soft},
+            inflation=body.get("phi", {}),
+            features=len(config.state.features),
+            max_rejects=config.log.max_rejects,
+            longest_gap=timedelta(hours=body.get("longest_gap_hours", 0)),
+            healthy=self._healthy_of(key, self._accepted_from((name, key, policy))),
+            pending=frozenset(),
+            excluded=cache(
+                lambda: frozenset(_starts(real_windows(self._events, policy, name), config.window))
+            ),
+        )
+
+    def _healthy_of(self, key: str, accepted: datetime | None) -> Healthy:
+        """The baseline's windows; none once a person accepted a change that came after them."""
+        period = self._config.baseline
+        if period is None or self._baseline is None or (accepted is not None and period.start < accepted):
+            return Healthy()
+        if key not in self._of_key:
+            metrics = _metrics({name: row for name, row in TRIGGERS.items() if row.baseline})
+            series = self._healthy.up_to(metrics, period.policy, key, hour_of(period.end))
+            self._of_key[key] = Healthy(period.policy, series)
+        return self._of_key[key]
+
+    def _baseline_readings(
+        self, connection: duckdb.DuckDBPyConnection, on: Mapping[str, Trigger]
+    ) -> list[Reading]:
+        period = self._config.baseline
+        if period is None or self._baseline is None:
+            return []
+        metrics = _metrics({name: row for name, row in on.items() if row.baseline})
+        return _read(connection, metrics, hour_of(period.start), hour_of(period.end), period.policy)
+
+
+def _hourly(on: Mapping[str, Trigger]) -> dict[str, Trigger]:
+    return {name: row for name, row in on.items() if not row.daily}
+
+
+def _metrics(names: Iterable[str]) -> list[str]:
+    """The metrics that these triggers read."""
+    return sorted({metric for name in names for metric in TRIGGERS[name].metrics})
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, metrics: Sequence[str], first: int, last: int, policy: str = ""
+) -> list[Reading]:
+    if not metrics:
+        return []
+    return load(
+        connection,
+        "window_start >= ? AND window_start < ? AND metric IN (SELECT unnest(?::VARCHAR[])) "
+        "AND (policy_id = ? OR ? = '')",
+        [first, last, metrics, policy, policy],
     )
 
 
@@ -199,28 +312,6 @@ def _judged_windows(
         if len(found) == of:
             break
     return found
-
-
-def _context(
-    name: str,
-    key: str,
-    policy: str,
-    config: Config,
-    baseline: Baseline | None,
-    events: Sequence[Event],
-    pending: frozenset[datetime],
-) -> Context:
-    return Context(
-        key=key,
-        policy_id=policy,
-        season=timedelta(days=7 if config.season == "7d" else 1),
-        window=config.window,
-        limits={k: (config.constraints[k].limit, config.constraints[k].margin) for k in config.soft},
-        inflation=baseline.body["phi"] if baseline else {},
-        features=len(config.state.features),
-        pending=pending,
-        excluded=lambda: frozenset(_starts(real_windows(events, policy, name), config.window)),
-    )
 
 
 def _starts(periods: Iterable[tuple[datetime, datetime]], step: timedelta) -> Iterator[datetime]:

@@ -134,19 +134,21 @@ def sheet_of(
 
 
 def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Reading]:
-    """Every metric of one window, for the policies that decided in it."""
+    """Every metric of one window, for the policies that decided in it; those of the log as a whole (policy
+    '') also where nobody did."""
     end = start + span
     window = moment(start), moment(end)
     decided = [p for p in sheet.policies() if len(sheet.cells("reward", p, "", "", start, end))]
     alone = [(policy, "") for policy in decided]
     paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
+    subjects = {"pair": paired, "log": [("", "")]}
     for metric, row in METRICS.items():
         if row.matures != matured or not row.windows:
             continue
         if "episode" in row.families and not sheet.settings.episodes:
             continue
         keys = sheet.keys(metric)
-        for policy, candidate in paired if row.per == "pair" else alone:
+        for policy, candidate in subjects.get(row.per, alone):
             for key in keys:
                 found = sheet.estimate(metric, policy, start, end, candidate, key)
                 yield Reading(found, metric, key, policy, candidate, *window)

@@ -13,6 +13,7 @@ from monitor.metrics import (
     entropy,
     episode,
     offpolicy,
+    quality,
     reward,
     sequential,
 )
@@ -29,12 +30,13 @@ class Metric:
 
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
-    per: Literal["policy", "constraint", "feature", "pair"]
+    per: Literal["policy", "constraint", "feature", "pair", "log"]
     matures: bool
     windows: bool = True
 
 
 METRICS: dict[str, Metric] = {
+    "unusable_share": Metric(quality.unusable_share, ("quality",), "log", False),
     "reward_mean": Metric(reward.reward_mean, ("reward", "units"), "policy", True),
     "reward_sd": Metric(reward.reward_sd, ("reward",), "policy", True),
     "reward_q05": Metric(reward.reward_q05, ("sample",), "policy", True),

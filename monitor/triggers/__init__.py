@@ -9,7 +9,18 @@ from typing import Any
 
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Reading
-from monitor.triggers import constraint, reward_drop, single_row, state_shift
+from monitor.triggers import (
+    constraint,
+    e_detector,
+    entropy_collapse,
+    log,
+    reward_deviation,
+    reward_drop,
+    single_row,
+    state_shift,
+    support,
+    trend,
+)
 from monitor.triggers.context import Context, nothing
 from monitor.triggers.firing import Firing
 from monitor.triggers.numbers import Kind, Windows, numbers_of
@@ -25,7 +36,9 @@ class Trigger:
     The first metric tells what the rule watches. `letter_confirm` replaces `confirm` where
     `state["mode"]` is "letter" and windows are shorter than a day. `judged` tells windows that were
     looked at from those that were merged into a later one: only the former count in a confirmation;
-    None where every window is judged.
+    None where every window is judged. `escalates`: it only tells people and never rolls back. `daily`:
+    it reads days instead of windows and is judged on the window that closes one. `baseline`: it asks for
+    the readings of the baseline's own windows.
     """
 
     function: Callable[[Series, Any], Firing | None]
@@ -35,10 +48,13 @@ class Trigger:
     facts: Callable[[Context], Mapping[str, Any]] = nothing
     letter_confirm: tuple[int, int] | None = None
     judged: Callable[[Series, Any], bool] | None = None
+    escalates: bool = False
+    daily: bool = False
+    baseline: bool = False
 
     @property
     def per(self) -> str:
-        """What the rule watches, each on its own: policy, constraint, feature or pair."""
+        """What the rule watches, each on its own: policy, constraint, feature, pair or the log as a whole."""
         return METRICS[self.metrics[0]].per
 
     @property
@@ -84,6 +100,56 @@ TRIGGERS: dict[str, Trigger] = {
         state_shift.StateShiftParams,
         (2, 3),
         state_shift.facts,
+    ),
+    "reward_deviation": Trigger(
+        reward_deviation.reward_deviation,
+        ("reward_mean", "reward_sd"),
+        reward_deviation.RewardDeviationParams,
+        (2, 3),
+        reward_deviation.facts,
+        judged=reward_deviation.judged,
+        baseline=True,
+    ),
+    "e_detector": Trigger(
+        e_detector.e_detector,
+        ("reward_mean", "reward_sd"),
+        e_detector.EDetectorParams,
+        (1, 1),
+        e_detector.facts,
+        escalates=True,
+        baseline=True,
+    ),
+    "constraint_trend": Trigger(
+        trend.constraint_trend,
+        ("violation_rate",),
+        trend.TrendParams,
+        (1, 1),
+        trend.constraints,
+        escalates=True,
+        daily=True,
+    ),
+    "disagreement": Trigger(
+        trend.disagreement, ("disagreement",), trend.TrendParams, (1, 1), escalates=True, daily=True
+    ),
+    "entropy_collapse": Trigger(
+        entropy_collapse.entropy_collapse,
+        ("action_entropy", "top_action_share"),
+        entropy_collapse.EntropyCollapseParams,
+        (2, 3),
+        entropy_collapse.facts,
+        escalates=True,
+        baseline=True,
+    ),
+    "support": Trigger(
+        support.support,
+        ("missing_propensity_share", "weight_mean", "ess"),
+        support.SupportParams,
+        (2, 3),
+        escalates=True,
+    ),
+    "stale": Trigger(log.stale, ("unusable_share",), log.StaleParams, (2, 3), log.gap, escalates=True),
+    "rejects": Trigger(
+        log.rejects, ("unusable_share",), log.RejectsParams, (2, 3), log.allowed, escalates=True
     ),
 }
 # Every trigger that `triggers.yaml` may list, with its numbers: those above and the rules of a single row.

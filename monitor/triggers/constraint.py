@@ -10,7 +10,7 @@ from monitor.metrics.estimate import Reading
 from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
 from monitor.triggers.numbers import number
-from monitor.triggers.windows import clock, usable
+from monitor.triggers.windows import binomial_tail, clock, usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,9 @@ def allowed(params: ConstraintParams) -> float:
 
 def _tail(violations: float, n: float, params: ConstraintParams) -> float:
     """P(Binomial(N, d_k) ≥ N·v_k) with N = n/φ; 0 for a limit of 0, 1 without a violation."""
-    from scipy.special import betainc
-
-    if not violations > 0:
-        return 1.0
-    if params.limit == 0:
+    if violations > 0 and params.limit == 0:
         return 0.0
-    x, size = violations / params.inflation, n / params.inflation
-    return float(betainc(x, size - x + 1, params.limit))
+    return binomial_tail(violations / params.inflation, n / params.inflation, params.limit)
 
 
 def _firing(

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from monitor.metrics.estimate import Reading
-from monitor.metrics.ratios import divide
 from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
 from monitor.triggers.numbers import number, one_of
-from monitor.triggers.windows import clock, closed_groups, decisions, group_start, last_group, since, usable
-
-Array = NDArray[np.float64]
-ROUNDING = 1e-12
+from monitor.triggers.seasons import ROUNDING, grid, mean_and_error, scale
+from monitor.triggers.windows import clock, closed_groups, decisions, group_start, last_group, pooled_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ def reward_drop(series: Mapping[str, Sequence[Reading]], params: RewardDropParam
         return None
     first, tested = group[0], means[-1]
     counts = [decisions(reading) for reading in means[first:]]
-    n, mean = sum(counts), _pooled(means[first:], counts)
+    n, mean = sum(counts), pooled_mean(means[first:], counts)
     reference = _seasonal(series, first, n, params) or _letter(means, first, params)
     if reference is None:
         return None
@@ -104,70 +99,20 @@ def _seasonal(
     members = [(reading.window_start - start) // length for reading in means[first:]]
     if params.mode == "letter" or not enough or not phases or members[-1] >= phases:
         return None
-    cells, centre = _grid(series, start - back * params.season, first, back * phases, params)
+    out = params.excluded | params.pending
+    cells, centre = grid(series, start - back * params.season, first, back * phases, out)
     cells = cells.reshape(3, back, phases)
     if (cells[0][:, members] > 0).any(axis=1).sum() < back / 2:
         return None
     pooled = cells[:, :, members].sum(axis=(1, 2))
-    off, error = _mean_and_error(pooled, n)
-    mean, e, s = centre + float(off), float(error), _scale(cells, params.min_decisions)
+    off, error = mean_and_error(pooled, n)
+    mean, e, s = centre + float(off), float(error), scale(cells, params.min_decisions)
     state = {"mode": "seasonal", "reference_mean": mean, "reference_n": float(pooled[0]), "e": e, "s": s}
     text = (
         f"{params.sigmas:g} x {s:.3g} standard errors of {e:.3g} under the mean {mean:.4g} "
         f"of the same time in the {back} seasons before"
     )
     return Reference(mean - params.sigmas * s * e, mean, state, text)
-
-
-def _grid(
-    series: Mapping[str, Sequence[Reading]], origin: datetime, end: int, size: int, params: RewardDropParams
-) -> tuple[Array, float]:
-    """n, Σ(r−c) and Σ(r−c)² of each window from `origin` on, 0 where left out, shape (3, size); and c."""
-    means, sds = series["reward_mean"], series["reward_sd"]
-    length, out = means[-1].window_end - means[-1].window_start, params.excluded | params.pending
-    spread = {r.window_start: r.estimate.value for r in sds[since(sds, origin) :]}
-    rows = [
-        ((start - origin) // length, reading.estimate.n, reading.estimate.value, spread.get(start, math.nan))
-        for reading in means[since(means, origin) : end]
-        if (start := reading.window_start) not in out and usable(reading)
-    ]
-    at, n, mean, sd = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-    centre = float(divide(mean.sum(), len(mean)))
-    within = np.where(n > 1, np.nan_to_num(sd) ** 2 * (n - 1), 0.0)
-    cells = np.zeros((3, size))
-    cells[:, at.astype(np.int64)] = n, n * (mean - centre), within + n * (mean - centre) ** 2
-    return cells, centre
-
-
-def _mean_and_error(pooled: Array, n: ArrayLike) -> tuple[Array, Array]:
-    """m, and e = row sd·√(1/n + 1/n_m), from n_m, Σ(r−c), Σ(r−c)² of the reference."""
-    count, total, square = pooled
-    mean = divide(total, count)
-    variance = np.maximum(divide(square - total * mean, np.maximum(count - 1, 0.0)), 0.0)
-    variance = np.where(variance <= ROUNDING * divide(square, count), 0.0, variance)
-    return mean, np.sqrt(variance * (divide(1.0, n) + divide(1.0, count)))
-
-
-def _scale(own: Array, fewest: float) -> float:
-    """s: root mean square of z over the windows of the seasons, each against the other seasons;
-    1.0 where no z can be made. Thin windows are merged as they are for the test."""
-    others = own.sum(axis=1, keepdims=True) - own
-    own, others = own.reshape(3, -1), others.reshape(3, -1)
-    if (own[0] >= fewest).all():
-        merged, reference = own, others
-    else:
-        groups = closed_groups(own[0].tolist(), fewest)
-        if not groups:
-            return 1.0
-        edges = [first for first, _ in groups]
-        last = groups[-1][1] + 1
-        seen = np.where(own[0] > 0, others, 0.0)
-        merged = np.add.reduceat(own[:, :last], edges, axis=1)
-        reference = np.add.reduceat(seen[:, :last], edges, axis=1)
-    mean, error = _mean_and_error(reference, merged[0])
-    z = divide(divide(merged[1], merged[0]) - mean, error)
-    z = z[np.isfinite(z)]
-    return math.sqrt(float(z @ z) / len(z)) if len(z) else 1.0
 
 
 def _letter(means: Sequence[Reading], first: int, params: RewardDropParams) -> Reference | None:
@@ -189,15 +134,10 @@ def _means_before(means: Sequence[Reading], end: int, params: RewardDropParams) 
         start = group_start(means, max(0, end - span), fewest)
         n = [decisions(reading) for reading in means[start:end]]
         found = [
-            _pooled(means[start + a : start + b + 1], n[a : b + 1])
+            pooled_mean(means[start + a : start + b + 1], n[a : b + 1])
             for a, b in closed_groups(n, fewest)
             if not out or all(reading.window_start not in out for reading in means[start + a : start + b + 1])
         ]
         if len(found) >= params.letter_windows or start == 0:
             return found
         span *= 2
-
-
-def _pooled(readings: Sequence[Reading], n: Sequence[float]) -> float:
-    total = sum(reading.estimate.value * count for reading, count in zip(readings, n, strict=True) if count)
-    return total / sum(n)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
 
-from monitor.metrics.estimate import Reading
+from monitor.metrics.estimate import LEVEL, Estimate, Reading
+
+DAY = timedelta(days=1)
 
 NOT_JUDGED = frozenset({"no_data", "non_finite", "low_n", "immature_reward", "baseline_missing"})
 
@@ -63,6 +67,40 @@ def last_group(series: Sequence[Reading], fewest: float) -> tuple[int, int] | No
     if not groups or start + groups[-1][1] != len(series) - 1:
         return None
     return start + groups[-1][0], len(series) - 1
+
+
+def pooled_mean(readings: Sequence[Reading], n: Sequence[float]) -> float:
+    """Mean of the windows, each counted `n` times."""
+    total = sum(reading.estimate.value * count for reading, count in zip(readings, n, strict=True) if count)
+    return total / sum(n)
+
+
+def pooled(readings: Sequence[Reading]) -> float:
+    """Mean of the windows that have a number, each counted as often as it has decisions; NaN of none."""
+    kept = [r for r in readings if usable(r)]
+    return pooled_mean(kept, [r.estimate.n for r in kept]) if kept else math.nan
+
+
+def by_day(readings: Sequence[Reading]) -> list[Reading]:
+    """One reading a UTC day: `pooled` over its windows, n their sum, no interval; `no_data` where no
+    window has a number."""
+    days = []
+    for _, group in groupby(readings, key=lambda reading: reading.window_start.date()):
+        windows = list(group)
+        n = sum(decisions(r) for r in windows)
+        start = windows[0].window_start.replace(hour=0, minute=0, second=0, microsecond=0)
+        unit, value = windows[0].estimate.unit, pooled(windows)
+        method = f"{len(windows)} windows of a day"
+        day = Estimate(value, math.nan, math.nan, LEVEL, n, unit, method, None if n else "no_data")
+        days.append(replace(windows[0], estimate=day, window_start=start, window_end=start + DAY))
+    return days
+
+
+def binomial_tail(events: float, n: float, share: float) -> float:
+    """P(Binomial(n, share) ≥ events) = I_share(events, n − events + 1); 1 without an event."""
+    from scipy.special import betainc
+
+    return float(betainc(events, n - events + 1, share)) if events > 0 else 1.0
 
 
 def clock(start: datetime, end: datetime) -> str:
