@@ -177,6 +177,7 @@ COLUMNS = {
     "n_over10 n_not01 n_one",
     "sample": "row_hash reward",
     "units": "n_units k1 k2 w1 w2",
+    "quality": "n",
 }
 
 

@@ -150,8 +150,10 @@ class Plant:
         return [OutboxRow(r[0], r[1], r[2], json.loads(r[3]), START, r[5], r[4], None) for r in found]
 
     def told(self) -> list[str]:
-        """The titles of all messages, without those on changed verdicts."""
-        return [r.message["title"] for r in self.outbox() if not r.key.startswith("verdict:")]
+        """The titles of all messages, without those on changed verdicts, and on the silence of a story that
+        writes only the hours it is about."""
+        found = [r.message["title"] for r in self.outbox() if not r.key.startswith("verdict:")]
+        return [title for title in found if not title.startswith("stale ")]
 
     def pointer(self) -> dict[str, Any] | None:
         path = self.folder / "var" / "active_policy.json"
@@ -170,5 +172,6 @@ def finding(verdict: Verdict, item: str, metric: str = "") -> Finding:
 
 
 def did(events: Iterable[Event]) -> list[str]:
-    """What became of confirmed firings."""
-    return [e.body["did"] for e in events if e.kind == "firing" and e.body["confirmed"]]
+    """What became of confirmed firings, but those of `stale`: stories write only the hours they are about."""
+    firings = [e.body for e in events if e.kind == "firing" and e.body["trigger"] != "stale"]
+    return [body["did"] for body in firings if body["confirmed"]]

@@ -216,6 +216,14 @@ def test_the_triggers_that_ship_have_the_numbers_of_the_rules():
         "constraint": rules.Rule({"tail": 0.01}, (1, 1), (1, 1)),
         "state_shift": rules.Rule({"limit": 0.1, "p": 0.001}, (2, 3), (2, 3)),
         "irreversible": rules.Rule({}, (1, 1), (1, 1)),
+        "reward_deviation": rules.Rule({"sigmas": 3.0}, (2, 3), (2, 3)),
+        "e_detector": rules.Rule({"run_length": 2160.0}, (1, 1), (1, 1)),
+        "constraint_trend": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
+        "disagreement": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
+        "entropy_collapse": rules.Rule({"ratio": 0.5, "top": 0.95}, (2, 3), (2, 3)),
+        "support": rules.Rule({"missing": 0.01, "ess": 100.0, "decisions": 1000.0}, (2, 3), (2, 3)),
+        "stale": rules.Rule({"windows": 2.0}, (2, 3), (2, 3)),
+        "rejects": rules.Rule({"tail": 0.01}, (2, 3), (2, 3)),
     }
 
 
