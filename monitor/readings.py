@@ -20,6 +20,7 @@ from monitor.sums.read import read
 HOUR = timedelta(hours=1)
 RUN_OF_WINDOWS = 24 * 31
 GAP_OF_WINDOWS = 48
+SILENT_WINDOWS = 24
 Progress = Callable[[str, int, int], None]
 
 
@@ -66,6 +67,8 @@ def measure(
         rows: list[Reading] = []
         windows = sorted({*todo[False], *todo[True]})
         wanted = {m: set(todo[m]) for m in (False, True)}
+        newest = connection.execute("SELECT MAX(hour) FROM sums_quality").fetchone() or (None,)
+        silent_to = int(newest[0] or begin) + SILENT_WINDOWS * span
         for done, run in enumerate(runs := list(_runs(windows, span))):
             if progress:
                 progress("measuring windows", done, len(runs))
@@ -73,7 +76,7 @@ def measure(
             for start in run:
                 for matured in (False, True):
                     if start in wanted[matured]:
-                        rows += _readings(sheet, matured, start, span)
+                        rows += _readings(sheet, matured, start, span, silent_to)
     if progress and rows:
         progress("writing readings", len(runs), len(runs))
     _write(store, rows, todo, ends, pending)
@@ -133,15 +136,15 @@ def sheet_of(
     return Sheet(lambda family: read(connection, family, start, end, span), config, baseline, n_star)
 
 
-def _readings(sheet: Sheet, matured: bool, start: int, span: int) -> Iterator[Reading]:
-    """Every metric of one window, for the policies that decided in it; those of the log as a whole (policy
-    '') also where nobody did."""
+def _readings(sheet: Sheet, matured: bool, start: int, span: int, silent_to: int) -> Iterator[Reading]:
+    """Every metric of one window, for the policies that decided in it. Those of the log as a whole (policy
+    '') also where nobody did, but only up to `silent_to`: a log may have ended years ago."""
     end = start + span
     window = moment(start), moment(end)
     decided = [p for p in sheet.policies() if len(sheet.cells("reward", p, "", "", start, end))]
     alone = [(policy, "") for policy in decided]
     paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
-    subjects = {"pair": paired, "log": [("", "")]}
+    subjects = {"pair": paired, "log": [("", "")] if start <= silent_to else []}
     for metric, row in METRICS.items():
         if row.matures != matured or not row.windows:
             continue

@@ -17,6 +17,7 @@ from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide
 from monitor.metrics.sequence import multiplier
 from monitor.metrics.sums import Settings
+from monitor.triggers.e_detector import likelihood_of_decisions, shiryaev_roberts
 from monitor.triggers.firing import confirmed
 from monitor.triggers.reward_drop import RewardDropParams, reward_drop
 from tests.naive_sums import constraint_sums, state_sums, summed, sums, unit_sums
@@ -216,3 +217,11 @@ def test_the_interval_of_a_share_holds_it_and_stays_between_zero_and_one(cells, 
     if math.isfinite(found.low):
         assert 0 <= found.low <= found.value + 1e-12
         assert found.value - 1e-12 <= found.high <= 1
+
+
+def test_the_e_detector_runs_at_least_as_long_as_it_promises_and_little_longer():
+    x = np.random.default_rng(8).random((1400, 4000)) < 0.5
+    evidence = shiryaev_roberts(likelihood_of_decisions(x, 0.5, 0.2))
+    crossed = evidence >= 100
+    assert crossed.any(axis=0).all()
+    assert 98 <= (crossed.argmax(axis=0) + 1).mean() <= 112

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from monitor.store import opened
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LAG = timedelta(minutes=11)
+CHECKLISTS = Path(__file__).parents[2] / "checklists"
 MONITOR = Path(sys.executable).parent / "monitor"
 Row = dict[str, Any]
 
@@ -88,11 +90,20 @@ def rows(
 
 
 class Plant:
-    """One installation: its configuration, its logs, its store, and the ways in."""
+    """One installation: its configuration, its logs, its store, and the ways in.
+
+    Its checklists are those that ship but for the trigger `stale`: stories write only the hours they are
+    about. `checklists=None` is with it.
+    """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.folder = folder
         (folder / "logs").mkdir(parents=True, exist_ok=True)
+        (folder / "checklists").mkdir(exist_ok=True)
+        for file in CHECKLISTS.glob("*.yaml"):
+            text = file.read_text("utf-8")
+            text = re.sub(r"^stale:\n(?:  .*\n)+", "", text, flags=re.MULTILINE)
+            (folder / "checklists" / file.name).write_text(text, "utf-8")
         self.environ: Mapping[str, str] = {}
         self.configure(**changes)
 
@@ -104,7 +115,7 @@ class Plant:
     def configure(self, **changes: Any) -> None:
         """Write monitor.yaml: `CONFIG` with these keys in place of its own (None: without it)."""
         self.changes = changes
-        body = {k: v for k, v in (CONFIG | changes).items() if v is not None}
+        body = {k: v for k, v in (CONFIG | {"checklists": "checklists"} | changes).items() if v is not None}
         (self.folder / "monitor.yaml").write_text(json.dumps(body, indent=1), "utf-8")
         self.loaded: Loaded = configuration.load(self.folder / "monitor.yaml")
 
@@ -150,10 +161,8 @@ class Plant:
         return [OutboxRow(r[0], r[1], r[2], json.loads(r[3]), START, r[5], r[4], None) for r in found]
 
     def told(self) -> list[str]:
-        """The titles of all messages, without those on changed verdicts, and on the silence of a story that
-        writes only the hours it is about."""
-        found = [r.message["title"] for r in self.outbox() if not r.key.startswith("verdict:")]
-        return [title for title in found if not title.startswith("stale ")]
+        """The titles of all messages, without those on changed verdicts."""
+        return [r.message["title"] for r in self.outbox() if not r.key.startswith("verdict:")]
 
     def pointer(self) -> dict[str, Any] | None:
         path = self.folder / "var" / "active_policy.json"
@@ -172,6 +181,5 @@ def finding(verdict: Verdict, item: str, metric: str = "") -> Finding:
 
 
 def did(events: Iterable[Event]) -> list[str]:
-    """What became of confirmed firings, but those of `stale`: stories write only the hours they are about."""
-    firings = [e.body for e in events if e.kind == "firing" and e.body["trigger"] != "stale"]
-    return [body["did"] for body in firings if body["confirmed"]]
+    """What became of confirmed firings."""
+    return [e.body["did"] for e in events if e.kind == "firing" and e.body["confirmed"]]

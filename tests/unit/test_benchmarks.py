@@ -21,3 +21,27 @@ def test_the_benchmark_measures_every_stage_and_prints_one_table() -> None:
     targets = [row[5].strip() for row in table[2:] if row[5].strip()]
     assert len(targets) == 6
     assert all(t.endswith((": met", ": MISSED")) for t in targets)
+
+
+def quick(name: str) -> str:
+    command = [sys.executable, str(ROOT / "benchmarks" / name), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_run_lengths_are_those_of_the_triggers_themselves() -> None:
+    shown = quick("run_length.py")
+    rows = [line.split("|")[1:-1] for line in shown.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 17
+    letter = next(row for row in rows if row[0].strip() == "reward_drop, letter, 3 of 3")
+    assert 24 < float(letter[3].split()[0]) < 42
+    assert shown.splitlines()[-1].startswith("e_detector on independent windows: ")
+
+
+def test_rules_used_elsewhere_call_most_unchanged_hours_shifted_and_ours_does_not() -> None:
+    shown = quick("false_alarms.py")
+    rows = [line.split("|")[1:-1] for line in shown.splitlines() if line.startswith("| ")][1:]
+    independent = [float(cell.strip(" %")) for cell in rows[0][2:5]]
+    assert independent[0] > 80 and independent[1] > 80 and independent[2] < 1
+    assert shown.count(": met") == 3
