@@ -227,8 +227,22 @@ class StoreEvidence:
     def _days(self) -> float:
         return max(0.0, (self._scope.end - self._scope.start) / DAY)
 
+    @cached_property
+    def _hours(self) -> Any:
+        """The hours of the evidence that hold a decision, in order."""
+        scope, family = self._scope, self._own_family
+        if not has_table(self._connection, f"sums_{family}"):
+            return np.empty(0, dtype=np.int64)
+        both = "AND candidate_id = ?" if family == "pair" else ""
+        found = self._connection.execute(
+            f'SELECT DISTINCT hour FROM "sums_{family}" '
+            f"WHERE policy_id = ? AND hour >= ? AND hour < ? {both} ORDER BY 1",
+            [scope.policy, scope.start, scope.end, *([scope.candidate] if both else [])],
+        ).fetchnumpy()
+        return found["hour"]
+
     def _gap(self) -> Estimate:
-        hours = np.unique(self._cells(self._own_family).hour)
+        hours = self._hours
         if not len(hours):
             return missing("no_data", "hours")
         marks = np.concatenate([[self._scope.start - 1], hours, [self._scope.end]])
@@ -275,7 +289,7 @@ class StoreEvidence:
     def _met(self) -> Estimate:
         """Share of met expectations, over every day with decisions: one without a validation spoils it."""
         found = {hour_of(r.window_start) // DAY: r.estimate for r in self.series("expectations_met")}
-        hours = self._cells(self._own_family).hour
+        hours = self._hours
         if not len(hours):
             return missing("no_data", "share")
         unknown = [int(d) for d in np.unique(hours // DAY) if not _was_validated(found.get(int(d)))]
@@ -326,9 +340,9 @@ class StoreEvidence:
             return missing("training_undeclared", "decisions")
         rows = self._rows()
         if training.until is not None:
-            cells = self._cells("pair")
-            before = cells.hour < hour_of(training.until)
-            return exact(float(cells.columns["n_rec"][before].sum()), rows, "decisions")
+            end = min(hour_of(training.until), scope.end)
+            segments = _by_segment(self._connection, "pair", replace(scope, end=end))
+            return exact(sum(segments.values()), rows, "decisions")
         if training.ids is None:
             return exact(0.0, rows, "decisions", "declared: nothing was trained on logs")
         hashes = _unit_hashes(self._loaded.path(training.ids))
@@ -340,7 +354,7 @@ class StoreEvidence:
         return exact(float(found[0]) if found else 0.0, rows, "decisions")
 
     def _newest_age(self) -> Estimate:
-        hours = self._cells(self._own_family).hour
+        hours = self._hours
         if not len(hours):
             return missing("no_data", "hours")
         age = (self.as_of - moment(int(hours.max()) + 1)) / timedelta(hours=1)
@@ -373,7 +387,7 @@ class StoreEvidence:
             return True
         if self.stage == OFFLINE:
             return False
-        hours = self._cells(self._own_family).hour
+        hours = self._hours
         config = self._config
         oldest = self.as_of - config.log.lag - config.reward.matures_after - 2 * config.window
         return bool(len(hours)) and moment(int(hours.max()) + span) < oldest

@@ -11,11 +11,11 @@ import pyarrow
 from monitor.config import Config
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, Reading
-from monitor.sheet import Sheet
+from monitor.sheet import Sheet, time_blocks
 from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import BOOKKEEPING
-from monitor.sums.read import read
+from monitor.sums.read import Index, read
 
 HOUR = timedelta(hours=1)
 RUN_OF_WINDOWS = 24 * 31
@@ -133,7 +133,12 @@ def sheet_of(
 ) -> Sheet:
     """A sheet over hours start ≤ hour < end of a store, to be cut into windows of `span` hours.
     `n_star` asks for confidence sequences."""
-    return Sheet(lambda family: read(connection, family, start, end, span), config, baseline, n_star)
+    by_day = not time_blocks(config) and (end - start <= span or span % 24 == start % 24 == 0)
+
+    def summed(family: str) -> Index:
+        return read(connection, family, start, end, span, by_day=by_day)
+
+    return Sheet(summed, config, baseline, n_star)
 
 
 def _readings(sheet: Sheet, matured: bool, start: int, span: int, silent_to: int) -> Iterator[Reading]:

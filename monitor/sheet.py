@@ -97,7 +97,7 @@ class Sheet:
         return Settings(
             reward_low=low,
             reward_high=high,
-            time_blocks=_time_blocks(config),
+            time_blocks=time_blocks(config),
             independent=config.unit == "decision",
             n_actions=body.get("n_actions") or body.get("actions"),
             n_tests=max(1, len(config.state.features)),
@@ -119,7 +119,8 @@ class Sheet:
         return self._per_feature[feature]
 
 
-def _time_blocks(config: Config) -> bool:
+def time_blocks(config: Config) -> bool:
+    """Whether units are blocks of time (one plant), so that uncertainty comes from days alone."""
     if config.unit == "decision":
         return False
     if config.unit is not None:

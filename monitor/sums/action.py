@@ -25,4 +25,4 @@ def _select(config: Config, baseline: Frozen | None) -> str:
         GROUP BY 1, 2, 3, 4, 5"""
 
 
-FAMILY = Family("action", ("n", "n_p", "kp", "h1", "n_h", "kh", "hp"), _select, inner="key")
+FAMILY = Family("action", ("n", "n_p", "kp", "h1", "n_h", "kh", "hp"), _select, inner="key", daily=True)

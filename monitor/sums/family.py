@@ -32,7 +32,8 @@ class Family:
     a metric gets. `by_candidate`: metrics want the rows of one candidate, not of the policy alone.
     `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums.
     `sampled`: single rows, merged by keeping those of smallest `row_hash`.
-    `whole_episodes`: an hour is summed from every row of the episodes that are counted in it."""
+    `whole_episodes`: an hour is summed from every row of the episodes that are counted in it.
+    `daily`: no metric tells hours of a day apart, so that long windows may be read by day."""
 
     name: str
     sums: tuple[str, ...]
@@ -44,6 +45,7 @@ class Family:
     smallest: tuple[str, ...] = ()
     sampled: bool = False
     whole_episodes: bool = False
+    daily: bool = False
 
 
 def number(value: float) -> str:

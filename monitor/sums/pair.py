@@ -83,4 +83,5 @@ FAMILY = Family(
     ("n_rec", "n_beside", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv", "n_known", "n_large"),
     _select,
     by_candidate=True,
+    daily=True,
 )

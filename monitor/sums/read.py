@@ -19,13 +19,16 @@ Index = dict[tuple[str, str, str], Sums]
 HASHES = ("row_hash", "unit_hash")
 
 
-def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int, span: int) -> Index:
+def read(
+    connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int, span: int, *, by_day: bool = False
+) -> Index:
     """Sums of one family for hours start ≤ hour < end, by (policy, candidate, key), sorted by hour.
 
     The candidate is '' for families of the controlling policy; the key is the constraint or the
     feature, else ''. `span` is the length in hours of the windows that will be cut from the
     answer: `units` adds up each window before it squares, a sample keeps the smallest hashes.
-    A family that was never summed is empty.
+    `by_day` adds up the hours of a day in families that are `daily`: a gate over months reads a
+    twenty-fourth of their cells. A family that was never summed is empty.
     """
     family = FAMILIES[name]
     try:
@@ -33,21 +36,24 @@ def read(connection: duckdb.DuckDBPyConnection, name: str, start: int, end: int,
             return _units(connection, start, end, span)
         if family.sampled:
             return _sample(connection, family, start, end, span)
-        return _plain(connection, family, start, end)
+        return _plain(connection, family, start, end, by_day and family.daily)
     except duckdb.CatalogException:
         return {}
 
 
-def _plain(connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int) -> Index:
+def _plain(
+    connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, by_day: bool
+) -> Index:
     candidate = "candidate_id" if family.by_candidate else "''"
     outer = '"key"' if family.outer else "''"
     sums = ", ".join(_merged(family, column) for column in family.sums)
+    hour = "GREATEST(hour // 24 * 24, $start)" if by_day else "hour"
     found = connection.execute(
-        f"""SELECT policy_id, {candidate} AS candidate, {outer} AS outer_key, hour, bucket,
+        f"""SELECT policy_id, {candidate} AS candidate, {outer} AS outer_key, {hour} AS hour, bucket,
                 {family.inner} AS inner_key, {sums}
-            FROM "sums_{family.name}" WHERE hour >= ? AND hour < ?
-            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
-        [start, end],
+            FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end
+            GROUP BY ALL ORDER BY 1, 2, 3, 4, 5, 6""",
+        {"start": start, "end": end},
     ).fetchnumpy()
     return _cut(found, family.sums)
 

@@ -51,4 +51,4 @@ def _one(feature: str, bins: Mapping[str, Any], baseline_hash: str) -> str:
               FROM decisions GROUP BY 1, 2, 3) AS binned"""
 
 
-FAMILY = Family("state", ("n",), _select, outer=True, inner="bin")
+FAMILY = Family("state", ("n",), _select, outer=True, inner="bin", daily=True)
