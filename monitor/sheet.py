@@ -14,6 +14,7 @@ from monitor.sums import FAMILIES
 from monitor.sums.baseline import Baseline
 from monitor.sums.constraint import ENVELOPE
 from monitor.sums.read import Index, between, empty
+from monitor.sums.reward_age import ages
 
 
 class Sheet:
@@ -52,10 +53,12 @@ class Sheet:
         return sorted({(policy, candidate) for policy, candidate, _ in self.index("pair")})
 
     def keys(self, metric: str) -> list[str]:
-        """The constraints or features that a metric has; [''] where it has none."""
+        """The constraints, features or ages that a metric is measured for; [''] where it has no key."""
         per = METRICS[metric].per
         if per == "constraint":
             return [*self.config.constraints, *(ENVELOPE + d for d in self.config.envelope)]
+        if per == "age":
+            return ages(self.config)
         return self.config.state.features if per == "feature" else [""]
 
     def cells(self, family: str, policy: str, candidate: str, key: str, start: int, end: int) -> Sums:

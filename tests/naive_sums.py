@@ -46,8 +46,21 @@ def reward_sums(hour, unit, reward, centre=0.5, keep=None):
     one = np.ones(len(r))
     return summed(hour, unit, {
         "n": one, "n_reward": one, "k1": 1 / k, "k2": 1 / k**2, "r1": (r - centre) / k,
-        "r2": (r - centre) ** 2 / k, "n_not01": (r != 0) & (r != 1), "n_one": r == 1,
+        "r2": (r - centre) ** 2 / k, "r3": (r - centre) ** 3 / k, "r4": (r - centre) ** 4 / k,
+        "n_not01": (r != 0) & (r != 1), "n_one": r == 1,
     })
+
+
+def sample_sums(reward, hour=0, unit=None, k=None, key="", row_hash=None):
+    """A sample of returns: a unit each where none is given, hashes at random."""
+    size = len(reward)
+    unit = np.arange(size) if unit is None else np.asarray(unit)
+    found = sums(np.broadcast_to(hour, size), unit % BUCKETS, key, reward=reward,
+                 k=np.ones(size) if k is None else k)
+    if row_hash is None:
+        row_hash = np.random.default_rng(0).integers(0, 2**62, size)
+    hashes = {"row_hash": np.asarray(row_hash, dtype=np.int64), "unit_hash": unit.astype(np.int64)}
+    return Sums(found.hour, found.bucket, found.key, MappingProxyType({**found.columns, **hashes}))
 
 
 def constraint_sums(hour, unit, violated):

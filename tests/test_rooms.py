@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/replay": {"duckdb", "monitor", "gates"},
     "monitor/score": {*STORES, "monitor"},
     "monitor/score/worker.py": set(),
-    "monitor/metrics": {"numpy", "scipy", "monitor.metrics"},
+    "monitor/metrics": {"numpy", "scipy", "diptest", "monitor.metrics"},
     "monitor/triggers": {"numpy", "scipy", "monitor.metrics", "monitor.triggers"},
     "monitor/log": {
         *STORES, "monitor.log", "monitor.config", "monitor.store", "monitor.suite", "monitor.pii",
@@ -69,10 +69,11 @@ HOMES: dict[str, set[str]] = {
     "great_expectations": {"monitor/expectations.py"},
     "pandas": {"monitor/expectations.py"},
     "apscheduler": {"monitor/schedule.py"},
+    "diptest": {"monitor/metrics/modes.py"},
     "subprocess": {"sample_logs/open_bandit.py", "monitor/score/call.py"},
 }
 # only inside functions: a fast gate
-LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas", "apscheduler")
+LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas", "apscheduler", "diptest")
 NEVER = (
     *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot"),
     *("socket", "http", "urllib.request", "requests"),

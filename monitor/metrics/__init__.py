@@ -12,10 +12,15 @@ from monitor.metrics import (
     divergence,
     entropy,
     episode,
+    modes,
     offpolicy,
+    overdispersion,
     quality,
+    quantiles,
     reward,
+    reward_age,
     sequential,
+    shape,
 )
 from monitor.metrics.estimate import Estimate
 from monitor.metrics.sums import Settings, Sums
@@ -31,6 +36,7 @@ class Metric:
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
     per: Literal["policy", "constraint", "feature", "pair", "log"]
+    per: Literal["policy", "constraint", "feature", "pair", "age"]
     matures: bool
     windows: bool = True
 
@@ -49,6 +55,22 @@ METRICS: dict[str, Metric] = {
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
     "truncated_share": Metric(episode.truncated_share, ("episode", "reward"), "policy", True, windows=False),
     "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),
+    "reward_cvar10": Metric(quantiles.reward_cvar10, ("sample",), "policy", True, windows=False),
+    "reward_skewness": Metric(shape.reward_skewness, ("reward",), "policy", True, windows=False),
+    "reward_kurtosis": Metric(shape.reward_kurtosis, ("reward",), "policy", True, windows=False),
+    "sarle": Metric(shape.sarle, ("reward",), "policy", True, windows=False),
+    "reward_dip": Metric(modes.reward_dip, ("sample",), "policy", True),
+    "reward_dip_p": Metric(modes.reward_dip_p, ("sample",), "policy", True),
+    "overdispersion_units": Metric(
+        overdispersion.overdispersion_units, ("reward", "unit_rewards"), "policy", True, windows=False
+    ),
+    "overdispersion_segments": Metric(
+        overdispersion.overdispersion_segments, ("reward", "segment_rewards"), "policy", True, windows=False
+    ),
+    "overdispersion_hours": Metric(
+        overdispersion.overdispersion_hours, ("reward",), "policy", True, windows=False
+    ),
+    "reward_at_age": Metric(reward_age.reward_at_age, ("reward_age",), "age", False, windows=False),
     "violation_rate": Metric(constraint.violation_rate, ("constraint", "units"), "constraint", False),
     "state_js": Metric(divergence.state_js, ("state", "baseline"), "feature", False),
     "state_js_raw": Metric(divergence.state_js_raw, ("state", "baseline"), "feature", False),

@@ -44,8 +44,9 @@ def missing(reason: str, unit: str = "", n: float = 0.0, method: str = "none") -
 
 
 def exact(value: float, n: float, unit: str, method: str = "exact") -> Estimate:
-    """A count or an extreme, known without sampling error: its interval is the value itself."""
-    if not math.isfinite(value):
+    """A count or an extreme, known without sampling error: its interval is the value itself.
+    `non_finite` where it, or n, is not a finite number."""
+    if not math.isfinite(value + n):
         return missing("non_finite", unit, n, method)
     return Estimate(value, value, value, LEVEL, n, unit, method)
 

@@ -98,13 +98,19 @@ def zero_one_interval(
     """
     value = min(max(jack.value, 0.0), 1.0)
     size = effective_size(value, jack, effective, n, settings)
-    if _few(events) or _few(others):
+    if few(events) or few(others):
         size = min(size, units)
     low, high = clopper_pearson(size * value, size, alpha_of(n, settings))
     method = jack.method
     if math.isfinite(size):
         method = f"{looks(settings)}Clopper-Pearson at {size:.6g} effective decisions, {method}"
     return finish(jack.value, low, high, n, unit, method, jack.reason)
+
+
+def few(events: Array) -> bool:
+    """Whether fewer than 20 groups and fewer than 80 % of them hold an event."""
+    holding = int((events > 0).sum())
+    return holding < FEW_GROUPS and holding < FEW_SHARE * len(events)
 
 
 def effective_size(
@@ -167,8 +173,3 @@ def t_quantile(df: float, upper: float = 1 - ALPHA / 2) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, upper)) if df > 0 else math.nan
-
-
-def _few(events: Array) -> bool:
-    holding = int((events > 0).sum())
-    return holding < FEW_GROUPS and holding < FEW_SHARE * len(events)

@@ -1,27 +1,17 @@
-"""Level and shape of the reward of a policy."""
+"""Level, spread and quantiles of the reward of a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.metrics.estimate import Estimate, missing
-from monitor.metrics.intervals import (
-    alpha_of,
-    clopper_pearson,
-    kish,
-    kish_size,
-    looks,
-    t_interval,
-    zero_one_interval,
-)
+from monitor.metrics.intervals import kish, kish_size, t_interval, zero_one_interval
 from monitor.metrics.jackknife import Array, jackknife
-from monitor.metrics.ratios import divide, finish, share
+from monitor.metrics.quantiles import quantile
+from monitor.metrics.ratios import divide, share
 from monitor.metrics.sums import Settings, Sums
-
-SAMPLE_SIZE = 1000
 
 
 def reward_mean(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -92,51 +82,7 @@ def zero_one_rewards(sums: Sums, settings: Settings) -> bool:
     return settings.reward_low >= 0 and settings.reward_high <= 1 and sums.total("n_not01") == 0
 
 
-def quantile(sample: Sums, tau: float, settings: Settings) -> Estimate:
-    """F̂⁻¹(τ), the smallest reward with at least a share τ of the sample at or below it.
-
-    Interval: F̂⁻¹ of the Clopper–Pearson interval at x = nτ. The sample knows no units, so rows
-    are taken as independent and `method` says so. Where even the smallest (largest) reward is not
-    an end at this level, the end is that of `reward.range`.
-    """
-    rewards = np.sort(uniform_rows(sample).columns["reward"])
-    n = len(rewards)
-    if not n:
-        return missing("no_data", "reward")
-    if not np.isfinite(rewards).all():
-        return missing("non_finite", "reward", n)
-    alpha = alpha_of(n, settings)
-    low, high = clopper_pearson(n * tau, n, alpha)
-    at = _order_statistic(rewards, np.array([tau, low, high]))
-    bottom = settings.reward_low if (1 - tau) ** n > alpha / 2 else at[1]
-    top = settings.reward_high if tau**n > alpha / 2 else at[2]
-    method = f"{looks(settings)}order statistics of a sample of {n}, rows taken as independent"
-    return finish(at[0], bottom, top, n, "reward", method)
-
-
-def uniform_rows(sample: Sums) -> Sums:
-    """The rows of several hours that form one uniform sample.
-
-    Each hour kept its 1 000 rows of smallest hash. Every row below the smallest of the largest
-    hashes of hours that were full was kept in every hour, so those rows are a uniform sample.
-    """
-    hashes = sample.columns["row_hash"]
-    if len(hashes) < SAMPLE_SIZE:
-        return sample
-    hours, hour_of_row, rows = np.unique(sample.hour, return_inverse=True, return_counts=True)
-    if not (rows >= SAMPLE_SIZE).any() or len(hours) == 1:
-        return sample
-    largest = np.zeros(len(hours), dtype=hashes.dtype)
-    np.maximum.at(largest, hour_of_row, hashes)
-    return sample.where(hashes <= largest[rows >= SAMPLE_SIZE].min())
-
-
 def _row_sd(x: Array) -> Array:
     r1, r2, k1, n = x[..., 0], x[..., 1], x[..., 2], x[..., 3]
     variance = divide(r2 - divide(r1**2, k1), k1) * divide(n, n - 1)
     return np.sqrt(np.maximum(variance, 0.0))
-
-
-def _order_statistic(ordered: Array, shares: Array) -> NDArray[np.float64]:
-    rank = np.ceil(shares * len(ordered) * (1 - 1e-12)).astype(np.int64) - 1
-    return ordered[np.clip(rank, 0, len(ordered) - 1)]

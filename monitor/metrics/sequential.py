@@ -174,7 +174,8 @@ def _self_normalised(cut: int) -> Statistic:
 
 def _carried(alive: Array, ended: Array) -> Array:
     """Sums over all episodes at each step (last axis): those going on, and those that ended before."""
-    return np.asarray(alive + ended.cumsum(axis=-1) - ended)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(alive + ended.cumsum(axis=-1) - ended)
 
 
 def _names(cut: int) -> list[str]:

@@ -41,8 +41,8 @@ class Sums:
         """Sum of `column` over all cells, 0.0 where there are none."""
         return float(self.columns[column].sum())
 
-    def where(self, mask: NDArray[np.bool_]) -> Sums:
-        """The cells that `mask` keeps."""
+    def where(self, mask: NDArray[np.bool_] | NDArray[np.integer[Any]]) -> Sums:
+        """The cells that `mask` keeps, or those at the places that it lists, in their order."""
         return Sums(
             self.hour[mask],
             self.bucket[mask],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monitor.metrics.sums import Sums
 from monitor.sums import FAMILIES
 from monitor.sums.family import Family
-from monitor.sums.sample import SIZE
+from monitor.sums.sample import SIZE, WINDOW_SIZE
 
 Index = dict[tuple[str, str, str], Sums]
 HASHES = ("row_hash", "unit_hash")
@@ -34,6 +34,10 @@ def read(
     try:
         if name == "units":
             return _units(connection, start, end, span)
+        if name == "unit_rewards":
+            return _unit_rewards(connection, start, end, span)
+        if name == "segment_rewards":
+            return _segment_rewards(connection, start, end, span)
         if family.sampled:
             return _sample(connection, family, start, end, span)
         return _plain(connection, family, start, end, by_day and family.daily)
@@ -111,17 +115,45 @@ def _units(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: in
     return _cut(found, FAMILIES["units"].sums)
 
 
+def _unit_rewards(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    found = connection.execute(
+        """SELECT policy_id, '' AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
+                CAST(COUNT(*) AS DOUBLE) AS g, SUM(m) AS m1, SUM(m * m) AS m2, SUM(x) AS x1,
+                SUM(x * x / m) AS x2m
+            FROM (SELECT policy_id, ? + ((hour - ?) // ?) * ? AS hour, bucket, unit_hash,
+                    CAST(SUM(m) AS DOUBLE) AS m, CAST(SUM(x) AS DOUBLE) AS x
+                  FROM sums_units WHERE hour >= ? AND hour < ?
+                  GROUP BY 1, 2, 3, 4 HAVING SUM(m) > 0) AS per_unit
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
+        [start, start, span, span, start, end],
+    ).fetchnumpy()
+    return _cut(found, FAMILIES["unit_rewards"].sums)
+
+
+def _segment_rewards(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    found = connection.execute(
+        """SELECT policy_id, '' AS candidate, '' AS outer_key, ? + ((hour - ?) // ?) * ? AS hour,
+                -1 AS bucket, "key" AS inner_key,
+                CAST(SUM(n_reward) AS DOUBLE) AS n_reward, CAST(SUM(n_one) AS DOUBLE) AS n_one
+            FROM sums_reward WHERE hour >= ? AND hour < ?
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6""",
+        [start, start, span, span, start, end],
+    ).fetchnumpy()
+    return _cut(found, FAMILIES["segment_rewards"].sums)
+
+
 def _sample(
     connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
 ) -> Index:
     # An hour holds no more than SIZE rows as it is; only longer windows must be cut.
+    most = SIZE if span == 1 else WINDOW_SIZE
     ranked = "1" if span == 1 else (
         f"ROW_NUMBER() OVER (PARTITION BY policy_id, (hour - $start) // {span} ORDER BY row_hash)"
     )
     table = connection.sql(
         f"""SELECT policy_id, hour, bucket, key, {", ".join(family.sums)}
             FROM (SELECT *, {ranked} AS place FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end)
-            WHERE place <= {SIZE} ORDER BY policy_id, hour, row_hash""",
+            WHERE place <= {most} ORDER BY policy_id, hour, row_hash""",
         params={"start": start, "end": end},
     ).to_arrow_table()
     # Hundreds of thousands of rows with a few names: each name becomes one object of Python, not one a row.

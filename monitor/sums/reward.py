@@ -17,6 +17,8 @@ def _select(config: Config, baseline: Frozen | None) -> str:
             SUM(CASE WHEN r IS NULL THEN 0e0 ELSE 1e0 / (keep_prob * keep_prob) END) AS k2,
             COALESCE(SUM({centred} / keep_prob), 0e0) AS r1,
             COALESCE(SUM({centred} * {centred} / keep_prob), 0e0) AS r2,
+            COALESCE(SUM({centred} * {centred} * {centred} / keep_prob), 0e0) AS r3,
+            COALESCE(SUM({centred} * {centred} * {centred} * {centred} / keep_prob), 0e0) AS r4,
             SUM(CASE WHEN r IS NOT NULL AND r <> 0e0 AND r <> 1e0 THEN 1 ELSE 0 END) AS n_not01,
             SUM(CASE WHEN r = 1e0 THEN 1 ELSE 0 END) AS n_one
         FROM (SELECT policy_id, candidate_id, hour, unit_hash, segment, keep_prob, {reward(config)} AS r
@@ -24,4 +26,4 @@ def _select(config: Config, baseline: Frozen | None) -> str:
         GROUP BY 1, 2, 3, 4, 5"""
 
 
-FAMILY = Family("reward", ("n", "n_reward", "k1", "k2", "r1", "r2", "n_not01", "n_one"), _select)
+FAMILY = Family("reward", ("n", "n_reward", "k1", "k2", "r1", "r2", "r3", "r4", "n_not01", "n_one"), _select)

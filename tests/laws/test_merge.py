@@ -19,6 +19,8 @@ FROZEN = Frozen(
     {"north": ["a", "b"], "south": ["b"]},
 )
 PLACE = "policy_id, candidate_id, hour, bucket, key"
+APART = ("sample", "quality", "units")
+VIEWS = ("unit_rewards", "segment_rewards")
 
 
 def summed(connection: duckdb.DuckDBPyConnection, loaded: Loaded, name: str):
@@ -38,7 +40,7 @@ def both(decisions, loaded: Loaded) -> duckdb.DuckDBPyConnection:
 
 
 # Those of whole episodes are in test_episodes.py: there an episode is what cannot be split.
-BY_ROW = [n for n, f in FAMILIES.items() if n not in ("sample", "quality", "units") and not f.whole_episodes]
+BY_ROW = [n for n, f in FAMILIES.items() if n not in (*APART, *VIEWS) and not f.whole_episodes]
 
 
 @pytest.mark.parametrize("name", BY_ROW)
@@ -66,9 +68,11 @@ def test_weights_of_units_merge_exactly_up_to_rounding(decisions, loaded) -> Non
 
     place = ["policy_id", "candidate_id", "hour", "unit_hash"]
     parts = pd.concat([summed(decisions(1), loaded, "units"), summed(decisions(2), loaded, "units")])
-    merged = parts.groupby(place)[["n", "k", "w"]].sum()
-    whole = summed(both(decisions, loaded), loaded, "units").set_index(place)[["n", "k", "w"]].sort_index()
-    assert merged["n"].equals(whole["n"])
+    columns, counts = ["n", "k", "w", "m", "x"], ["n", "m", "x"]
+    merged = parts.groupby(place)[columns].sum().astype(float)
+    whole = summed(both(decisions, loaded), loaded, "units").set_index(place)[columns].astype(float)
+    whole = whole.sort_index()
+    assert (merged[counts] == whole[counts]).all(axis=None)
     np.testing.assert_allclose(merged.to_numpy(), whole.to_numpy(), rtol=1e-12)
 
 

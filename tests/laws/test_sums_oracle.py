@@ -3,18 +3,20 @@
 import math
 from dataclasses import replace
 
+import diptest
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
+from monitor import config as configuration
 from monitor.metrics.sums import Settings
 from monitor.sheet import Sheet
 from monitor.sums import FAMILIES
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import restricted
 from monitor.sums.read import read
-from tests.conftest import rows_of
+from tests.conftest import CONFIG, rows_of
 from tests.laws.test_merge import FROZEN
 
 START, END = 490_000, 490_072
@@ -26,7 +28,8 @@ def sheet(decisions, loaded) -> Sheet:
     """Sums of seeded rows in one table each, as `build` writes them, and a baseline of other rows."""
     connection = decisions(5, 6000)
     for name, family in FAMILIES.items():
-        select = family.select(loaded.config, FROZEN)
+        if (select := family.select(loaded.config, FROZEN)) is None:
+            continue
         connection.execute(f'CREATE TABLE "sums_{name}" AS {restricted(select, "TRUE")}')
     counts = _counts(rows_of(6, 6000).to_pandas())
     body = {
@@ -109,10 +112,104 @@ def test_reward_moments_equal_naive_numpy(sheet, rows) -> None:
     assert value(sheet, "reward_sd") == pytest.approx(math.sqrt(spread * len(r) / (len(r) - 1)), abs=1e-9)
 
 
+def test_skewness_and_kurtosis_equal_naive_numpy(sheet, rows) -> None:
+    r = rows[rows.reward.notna()]
+    n, k = len(r), 1 / r.keep_prob
+    mean = np.average(r.reward, weights=k)
+    m2, m3, m4 = (np.average((r.reward - mean) ** j, weights=k) for j in (2, 3, 4))
+    skewness = m3 / m2**1.5 * math.sqrt(n * (n - 1)) / (n - 2)
+    kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3) + 6)
+    assert value(sheet, "reward_skewness") == pytest.approx(skewness, abs=1e-9)
+    assert value(sheet, "reward_kurtosis") == pytest.approx(kurtosis, abs=1e-9)
+    expected = (skewness**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
+    assert value(sheet, "sarle") == pytest.approx(expected, abs=1e-9)
+
+
+def test_quantiles_and_tail_of_a_sample_that_holds_every_row_equal_naive_numpy(sheet, rows) -> None:
+    r = rows[rows.reward.notna()].sort_values("reward")
+    g, w = r.reward.to_numpy(), (1 / r.keep_prob / (1 / r.keep_prob).sum()).to_numpy()
+    share = np.cumsum(w)
+    for name, tau in (("reward_q05", 0.05), ("reward_q25", 0.25), ("reward_q50", 0.5), ("reward_q95", 0.95)):
+        assert value(sheet, name) == pytest.approx(g[np.argmax(share >= tau)], abs=1e-9)
+    tail = (np.clip(0.1 - (share - w), 0, w) * g).sum() / 0.1
+    assert value(sheet, "reward_cvar10") == pytest.approx(tail, abs=1e-9)
+
+
+def test_the_dip_is_diptests_of_one_reward_a_unit(decisions, loaded) -> None:
+    connection = decisions(5, 6000)
+    connection.execute("UPDATE decisions SET reward = (row_hash % 1009) / 1009e0 + (unit_hash % 2)")
+    select = FAMILIES["sample"].select(loaded.config, FROZEN)
+    connection.execute(f'CREATE TABLE "sums_sample" AS {restricted(select, "TRUE")}')
+    sheet = Sheet(lambda f: read(connection, f, START, END, END - START), loaded.config, None)
+    frame = connection.execute("SELECT * FROM decisions WHERE policy_id = 'old'").fetch_df()
+    first = frame.sort_values("row_hash").drop_duplicates("unit_hash")
+    gap = np.median(np.diff(np.unique(first.reward)))
+    golden = [h * 0x9E3779B97F4A7C15 % 2**64 / 2**64 for h in first.row_hash.tolist()]
+    expected, p = diptest.diptest(first.reward.to_numpy() + (np.array(golden) - 0.5) * gap)
+    assert value(sheet, "reward_dip") == pytest.approx(expected, abs=1e-9)
+    assert value(sheet, "reward_dip_p") == pytest.approx(p, abs=1e-9)
+    assert len(first) == 300
+
+
+def test_correlations_of_clicks_equal_the_naive_analysis_of_variance(decisions, tmp_path) -> None:
+    (tmp_path / "monitor.yaml").write_text(CONFIG.replace("range: [0, 2]", "range: [0, 1]"), "utf-8")
+    config = configuration.load(tmp_path / "monitor.yaml").config
+    connection = decisions(5, 6000)
+    clicks = "CASE WHEN row_hash % 100 < unit_hash % 90 THEN 1 ELSE 0 END"
+    connection.execute(f"UPDATE decisions SET reward = {clicks} WHERE reward IS NOT NULL")
+    for name in ("reward", "units"):
+        select = FAMILIES[name].select(config, FROZEN)
+        connection.execute(f'CREATE TABLE "sums_{name}" AS {restricted(select, "TRUE")}')
+    sheet = Sheet(lambda f: read(connection, f, START, END, END - START), config, None)
+    rows = connection.execute(
+        "SELECT hour, segment, unit_hash, reward FROM decisions WHERE policy_id = 'old' AND reward >= 0"
+    ).fetch_df()
+    for name, column in (("units", "unit_hash"), ("segments", "segment"), ("hours", "hour")):
+        groups = rows.groupby(column).reward.agg(["count", "sum", "mean"])
+        between = (groups["count"] * (groups["mean"] - rows.reward.mean()) ** 2).sum() / (len(groups) - 1)
+        inside = rows.reward - rows.groupby(column).reward.transform("mean")
+        within = (inside**2).sum() / (len(rows) - len(groups))
+        size = (len(rows) - (groups["count"] ** 2).sum() / len(rows)) / (len(groups) - 1)
+        expected = (between - within) / (between + (size - 1) * within)
+        assert value(sheet, f"overdispersion_{name}") == pytest.approx(expected, abs=1e-9), name
+
+
+@pytest.mark.parametrize("missing", ["exclude", "0"])
+def test_reward_at_an_age_is_the_mean_of_what_had_come_by_then(decisions, tmp_path, missing) -> None:
+    changed = CONFIG.replace("missing_after_maturity: exclude", f"missing_after_maturity: {missing}")
+    (tmp_path / "monitor.yaml").write_text(changed, "utf-8")
+    config = configuration.load(tmp_path / "monitor.yaml").config
+    connection = decisions(5, 6000)
+    connection.execute("UPDATE decisions SET ts = make_timestamp(hour * 3600000000 + row_hash % 3600000000)")
+    connection.execute("UPDATE decisions SET reward_ts = ts + INTERVAL (row_hash % 12000) MINUTE "
+                       "WHERE reward IS NOT NULL AND row_hash % 7 > 0")
+    select = FAMILIES["reward_age"].select(config, FROZEN)
+    connection.execute(f'CREATE TABLE "sums_reward_age" AS {restricted(select, "TRUE")}')
+    sheet = Sheet(lambda f: read(connection, f, START, END, END - START), config, None)
+    rows = connection.execute("SELECT * FROM decisions WHERE policy_id = 'old'").fetch_df()
+    minutes = (rows.reward_ts - rows.ts).dt.total_seconds() / 60
+    assert sheet.keys("reward_at_age") == ["1h", "6h", "24h", "72h", "168h"]
+    for age, hours in (("1h", 1), ("6h", 6), ("24h", 24), ("72h", 72), ("168h", 168)):
+        come = rows.reward.notna() & ((minutes <= 60 * hours) | rows.reward_ts.isna())
+        counted = come if missing == "exclude" else come | True
+        expected = np.average(rows.reward.where(come, 0.0)[counted], weights=1 / rows.keep_prob[counted])
+        assert value(sheet, "reward_at_age", age) == pytest.approx(expected, abs=1e-9)
+
+
+def test_rewards_without_a_time_of_their_own_have_no_ages(loaded, tmp_path) -> None:
+    columns = "columns: {decision_id: id, ts: at, policy_id: by, reward: won}"
+    plain = CONFIG.replace("format: jsonl}", f"format: jsonl, {columns}}}")
+    (tmp_path / "monitor.yaml").write_text(plain, "utf-8")
+    config = configuration.load(tmp_path / "monitor.yaml").config
+    assert FAMILIES["reward_age"].select(config, FROZEN) is None
+    assert Sheet(lambda family: {}, config, None).keys("reward_at_age") == []
+
+
 @pytest.mark.parametrize("span", [1, 24, 72])
 def test_a_sample_is_the_rows_of_smallest_hash_of_each_window_with_unit_and_segment(
-    decisions, loaded, rows, span
+    decisions, loaded, rows, span, monkeypatch
 ) -> None:
+    monkeypatch.setattr("monitor.sums.read.WINDOW_SIZE", 1000)
     connection = decisions(5, 6000)
     select = FAMILIES["sample"].select(loaded.config, FROZEN)
     connection.execute(f'CREATE TABLE "sums_sample" AS {restricted(select, "TRUE")}')
@@ -124,6 +221,7 @@ def test_a_sample_is_the_rows_of_smallest_hash_of_each_window_with_unit_and_segm
     assert (smallest.groupby((smallest.hour - START) // span).size() == 1000).any() == (span > 1)
     for name in ("row_hash", "unit_hash", "reward"):
         np.testing.assert_array_equal(found.columns[name], smallest[name])
+    np.testing.assert_array_equal(found.columns["k"], 1 / smallest.keep_prob)
     assert found.hour.tolist() == smallest.hour.tolist() and found.key.tolist() == smallest.segment.tolist()
     assert found.bucket.tolist() == (smallest.unit_hash % 64).tolist()
 

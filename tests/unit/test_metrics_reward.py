@@ -1,4 +1,4 @@
-"""Reward mean, sd, quantiles: against numpy on the raw rows, and by hand."""
+"""Reward mean and sd: against numpy on the raw rows, and by hand."""
 
 import math
 
@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from monitor.metrics import METRICS
-from monitor.metrics.reward import uniform_rows
 from monitor.metrics.sums import Settings
 from tests.naive_sums import reward_sums, sums, unit_sums
 
@@ -83,32 +82,6 @@ def test_without_a_table_of_units_buckets_stand_for_them():
 def test_rewards_that_were_all_zero_but_may_be_anything_are_no_share():
     zeros = reward_sums(np.zeros(400, int), np.arange(400), np.zeros(400), centre=10.0)
     assert "Clopper" not in measure("reward_mean", reward=zeros).method
-
-
-def test_quantiles_are_order_statistics_of_the_sample():
-    reward = np.random.default_rng(3).permutation(np.arange(1.0, 101.0))
-    sample = sums(np.zeros(100, int), -1, "", row_hash=np.arange(100), reward=reward)
-    found = {q: measure(f"reward_q{q}", sample=sample).value for q in ("05", "25", "50", "75", "95")}
-    assert found == {"05": 5.0, "25": 25.0, "50": 50.0, "75": 75.0, "95": 95.0}
-    median = measure("reward_q50", sample=sample)
-    low, high = stats.binomtest(50, 100).proportion_ci(0.95, "exact")
-    assert (median.low, median.high) == (math.ceil(low * 100), math.ceil(high * 100))
-
-
-def test_ends_of_an_extreme_quantile_are_those_of_the_range_when_the_sample_is_small():
-    sample = sums(np.zeros(10, int), -1, "", row_hash=np.arange(10), reward=np.arange(10.0))
-    assert measure("reward_q05", sample=sample).low == -10
-    assert measure("reward_q95", sample=sample).high == 30
-
-
-def test_a_sample_of_a_busy_and_a_quiet_hour_keeps_their_proportions():
-    rng = np.random.default_rng(4)
-    busy = np.sort(rng.random(20_000))[:1000] * 1e9
-    quiet = rng.random(500) * 1e9
-    sample = sums(np.repeat([0, 1], [1000, 500]), -1, "", row_hash=np.r_[busy, quiet], reward=np.zeros(1500))
-    kept = uniform_rows(sample)
-    assert (kept.hour == 0).sum() == 1000
-    assert (kept.hour == 1).sum() == (quiet <= busy.max()).sum() < 50
 
 
 def test_immature_share_counts_decisions_without_a_reward():
