@@ -35,8 +35,7 @@ class Metric:
 
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
-    per: Literal["policy", "constraint", "feature", "pair", "log"]
-    per: Literal["policy", "constraint", "feature", "pair", "age"]
+    per: Literal["policy", "constraint", "feature", "pair", "log", "age"]
     matures: bool
     windows: bool = True
 
@@ -45,11 +44,11 @@ METRICS: dict[str, Metric] = {
     "unusable_share": Metric(quality.unusable_share, ("quality",), "log", False),
     "reward_mean": Metric(reward.reward_mean, ("reward", "units"), "policy", True),
     "reward_sd": Metric(reward.reward_sd, ("reward",), "policy", True),
-    "reward_q05": Metric(reward.reward_q05, ("sample",), "policy", True),
-    "reward_q25": Metric(reward.reward_q25, ("sample",), "policy", True),
-    "reward_q50": Metric(reward.reward_q50, ("sample",), "policy", True),
-    "reward_q75": Metric(reward.reward_q75, ("sample",), "policy", True),
-    "reward_q95": Metric(reward.reward_q95, ("sample",), "policy", True),
+    "reward_q05": Metric(reward.reward_q05, ("sample",), "policy", True, windows=False),
+    "reward_q25": Metric(reward.reward_q25, ("sample",), "policy", True, windows=False),
+    "reward_q50": Metric(reward.reward_q50, ("sample",), "policy", True, windows=False),
+    "reward_q75": Metric(reward.reward_q75, ("sample",), "policy", True, windows=False),
+    "reward_q95": Metric(reward.reward_q95, ("sample",), "policy", True, windows=False),
     "return_mean": Metric(episode.return_mean, ("episode", "reward", "units"), "policy", True),
     "return_sd": Metric(episode.return_sd, ("episode", "reward"), "policy", True),
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
