@@ -1,6 +1,6 @@
 """How long healthy streams run until a trigger fires falsely.
 
-`python benchmarks/run_length.py` (about a minute on one core; `--quick` in seconds) prints, for each
+`python benchmarks/run_length.py` (about two minutes on one core; `--quick` in seconds) prints, for each
 trigger and kind of stream, the windows from one false trip, and from one false confirmed firing, to the next.
 
 Streams never change: independent windows, windows that remember (AR .5), windows with a daily cycle. Many are
@@ -63,7 +63,7 @@ class Size:
     days: int
 
 
-FULL, QUICK = Size(300, 3000, 60, 400), Size(20, 500, 4, 60)
+FULL, QUICK = Size(150, 3000, 40, 400), Size(20, 500, 4, 60)
 
 
 @dataclass(frozen=True)
