@@ -10,6 +10,7 @@ from typing import Any
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Reading
 from monitor.triggers import (
+    bimodal_reward,
     constraint,
     e_detector,
     entropy_collapse,
@@ -137,6 +138,15 @@ TRIGGERS: dict[str, Trigger] = {
         entropy_collapse.EntropyCollapseParams,
         (2, 3),
         entropy_collapse.facts,
+        escalates=True,
+        baseline=True,
+    ),
+    "bimodal_reward": Trigger(
+        bimodal_reward.bimodal_reward,
+        ("reward_dip", "reward_dip_p"),
+        bimodal_reward.BimodalRewardParams,
+        (2, 3),
+        bimodal_reward.facts,
         escalates=True,
         baseline=True,
     ),

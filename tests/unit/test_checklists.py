@@ -220,6 +220,7 @@ def test_the_triggers_that_ship_have_the_numbers_of_the_rules():
         "e_detector": rules.Rule({"run_length": 2160.0}, (1, 1), (1, 1)),
         "constraint_trend": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
         "disagreement": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
+        "bimodal_reward": rules.Rule({"p": 0.01, "dip": 0.005}, (2, 3), (2, 3)),
         "entropy_collapse": rules.Rule({"ratio": 0.5, "top": 0.95}, (2, 3), (2, 3)),
         "support": rules.Rule({"missing": 0.01, "ess": 100.0, "decisions": 1000.0}, (2, 3), (2, 3)),
         "stale": rules.Rule({"windows": 2.0}, (2, 3), (2, 3)),
