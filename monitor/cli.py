@@ -431,7 +431,8 @@ def demo(
     """Make the sample logs, run the monitor over them as if live, and show what each gate says."""
     from sample_logs.demo import show
 
-    raise typer.Exit(show(only or [], keep, echo=typer.echo))
+    with _progress() as progress:
+        raise typer.Exit(show(only or [], keep, echo=typer.echo, progress=progress))
 
 
 @app.command()

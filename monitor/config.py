@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -542,23 +543,29 @@ def load(path: Path) -> Loaded:
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file as ruamel's commented containers, which know their lines. Raises ConfigError."""
+    """A YAML file as ruamel's commented containers, which know their lines: to be read, not changed,
+    since the same text is parsed once in a process. Raises ConfigError."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
         raise ConfigError([f"{path.name}: cannot be read: {error.strerror or error}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path.name}: is not UTF-8 text (byte {error.start})"]) from None
-    yaml = YAML(typ="rt")
-    yaml.allow_duplicate_keys = False
     try:
-        return yaml.load(text)
+        return _parsed(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is not valid YAML").splitlines()[0]
         raise ConfigError([f"{path.name}:{line}: {problem}"]) from None
     except (YAMLError, ValueError) as error:
         raise ConfigError([f"{path.name}:1: is not valid YAML: {str(error).splitlines()[0]}"]) from None
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    yaml = YAML(typ="rt")
+    yaml.allow_duplicate_keys = False
+    return yaml.load(text)
 
 
 def line_of(document: Any, location: tuple[Any, ...]) -> int:

@@ -72,12 +72,15 @@ def learned(seed: int = SEED) -> policies.Learned:
     return policies.learn(past, plant.safety_layer(past, by_hand))
 
 
-def parts(stage: Stage, fault: str | None, seed: int = SEED) -> list[Part]:
-    """The files of a log: decisions, and the meters' rewards, which come later in a file of their own."""
+def parts(
+    stage: Stage, fault: str | None, seed: int = SEED, since: datetime | None = None
+) -> list[Part]:
+    """The files of a log: decisions, and the meters' rewards, which come later in a file of their own;
+    only lines that arrive from `since` on, where it is given."""
     world, run = simulated(stage, fault, seed)
     return [
-        csv_part("logs/decisions.csv", decisions(world, run), "ts"),
-        csv_part("rewards/rewards.csv", rewards(world, run), "reward_ts"),
+        csv_part("logs/decisions.csv", decisions(world, run), "ts", since),
+        csv_part("rewards/rewards.csv", rewards(world, run), "reward_ts", since),
     ]
 
 

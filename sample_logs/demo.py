@@ -1,176 +1,214 @@
 """`monitor demo`: the sample logs, monitored as if they were live, and what each gate says.
 
 Each log gets a store of its own and grows between passes; each pass runs with --as-of at its time
-and is allowed to act, as a scheduler would have done.
+and is allowed to act, as a scheduler would have done. Until the planted hour all logs of a family and
+stage are the same, so that stretch is monitored once, in the healthy log, and each log goes on from
+a copy of its folder: log files, store, journal, pointer.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
+from monitor.config import Loaded
+from sample_logs import calendar, expected
+from sample_logs.expected import Outcome
+from sample_logs.make import COOLING_LOGS, LOGS, SampleLog
+from sample_logs.parts import Part
 
-from sample_logs.make import LOGS, SampleLog, simulated
-from sample_logs.news import BASELINE_DAYS, END, START
-
-HOUR = timedelta(hours=1)
-LAG = timedelta(minutes=11)
-WITHIN, CREEP_WITHIN = 4, 12
-HOURLY_BEFORE, HOURLY_AFTER = 1, 30
-WORKERS = 3
-SHADOW_AFTER = timedelta(hours=14)
+OVERLAP = timedelta(days=1)
 STAGE = {"shadow": "shadow", "live": "full"}
+GATES = {"cooling_shadow_healthy": ("shadow", "offline")}  # without propensities offline must hold
+CATALOGUE = LOGS | COOLING_LOGS
+Progress = Callable[[str, int, int], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Shown:
-    """What one sample log showed: lines to print, and what was not as it should be."""
+    """What one sample log showed: lines to print, its line of the summary, and what was not as it
+    should be."""
 
     name: str
-    lines: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    lines: tuple[str, ...]
+    summary: tuple[str, ...]
+    wrong: tuple[str, ...]
 
 
-def show(names: Sequence[str], keep: Path | None, echo: Callable[[str], object]) -> int:
+def show(
+    names: Sequence[str], keep: Path | None, echo: Callable[[str], object], progress: Progress | None = None
+) -> int:
     """Run the named sample logs (all by default) and print what they show; 0 when all is as expected."""
-    unknown = [n for n in names if n not in LOGS]
+    from monitor import jobs  # noqa: F401  (before the workers are made: they need not import it again)
+
+    unknown = [n for n in names if n not in CATALOGUE]
     if unknown:
-        echo(f"sample log '{unknown[0]}' is not known; known are {', '.join(LOGS)}")
+        echo(f"sample log '{unknown[0]}' is not known; known are {', '.join(CATALOGUE)}")
         return 2
-    chosen = [LOGS[n] for n in names or LOGS]
+    chosen = [CATALOGUE[n] for n in names or CATALOGUE]
     began = time.monotonic()
+    results = []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = keep or Path(scratch)
-        with ProcessPoolExecutor(max_workers=WORKERS) as pool:
-            results = list(_echoed(pool.map(_one, [(log.name, folder) for log in chosen]), echo))
-    wrong = [f"{r.name}: {w}" for r in results for w in r.wrong]
-    echo("")
-    for sentence in wrong:
-        echo(f"NOT AS EXPECTED  {sentence}")
+        folder = keep or Path(scratch) / "logs"
+        for result in _played(chosen, Path(scratch) / "begun", folder, progress):
+            results.append(result)
+            echo("\n".join(result.lines) + "\n")
+    echo(expected.table([r.summary for r in results]))
+    for result in results:
+        for sentence in result.wrong:
+            echo(f"NOT AS EXPECTED  {result.name}: {sentence}")
     if keep:
         echo(f"logs and stores kept in {keep}; try `monitor status -c {keep}/{chosen[0].name}/monitor.yaml`")
-    verdict = "all as expected" if not wrong else f"{len(wrong)} not as expected"
+    wrong = sum(len(r.wrong) for r in results)
+    verdict = "all as expected" if not wrong else f"{wrong} not as expected"
     echo(f"{len(results)} sample logs, {verdict}, in {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 
 
-def play(log: SampleLog, folder: Path) -> Shown:
-    """Write one log, monitor it pass by pass, and compare what happened with what should."""
-    from gates.evaluate import rollback_fired
-    from gates.table import table
-    from monitor import config as configuration
-    from monitor import jobs
-
-    began = time.monotonic()
-    shown = Shown(log.name)
-    growing = Growing(log, folder / log.name)
-    loaded = configuration.load(folder / log.name / "monitor.yaml")
-    nobody = loaded.config.alerts.model_copy(update={"channels": []})
-    quiet = loaded.config.model_copy(update={"alerts": nobody})
-    loaded = loaded.model_copy(update={"config": quiet})
-    firings = []
-    for as_of in passes(log):
+def begin(log: SampleLog, folder: Path) -> Path:
+    """Monitor the stretch before the planted hour in the healthy log of this family and stage."""
+    healthy = CATALOGUE[_healthy(log)]
+    growing = Growing(healthy.parts(), folder)
+    (folder / "monitor.yaml").write_text(healthy.config(), "utf-8")
+    loaded = _loaded(folder)
+    for as_of in calendar.before(log):
         growing.grow(as_of)
-        report = jobs.run(loaded, now=as_of, as_of=as_of, dry=False, environ={})
-        firings += [e.body for e in report.firings]
-        if any(body["did"] == "rolled_back" for body in firings):
+        _pass(loaded, as_of)
+    return folder
+
+
+def play(log: SampleLog, begun: Path, folder: Path) -> Shown:
+    """Go on with one log from where `begin` left, pass by pass, and compare what happened with what
+    should."""
+    shutil.copytree(begun, folder)
+    branched = calendar.branches(log)
+    growing = Growing(log.parts(branched - OVERLAP), folder, branched)
+    loaded = _loaded(folder)
+    for as_of in calendar.after(log):
+        growing.grow(as_of)
+        if any(body["did"] == "rolled_back" for body in _pass(loaded, as_of)):
             break
-    if log.stage == "shadow":
-        _review(loaded, as_of)
-    verdict = jobs.gate(loaded, stage=STAGE[log.stage], as_of=as_of)
-    shown.lines = [f"== {log.name}: {_about(log)}", table(verdict, width=100).rstrip(), *_fired(firings)]
-    shown.lines += [f"   {line}" for line in _pointer(loaded, as_of)]
-    shown.wrong = list(_wrong(log, firings, verdict.exit_code, rollback_fired(verdict.firings), loaded))
-    shown.seconds = time.monotonic() - began
-    return shown
+    outcome = _outcome(log, loaded, as_of)
+    wrong = tuple(expected.wrong(log, outcome))
+    about = f"== {log.name}: {_about(log)}"
+    lines = (about, *outcome.tables, *_fired(outcome.firings), f"   {outcome.pointer}")
+    return Shown(log.name, lines, expected.row(log, outcome, wrong), wrong)
 
 
 class Growing:
-    """The files of a log, which grow as time passes: each pass finds the lines written since the last."""
+    """The files of a log, which grow as time passes: each pass finds the lines written since the last.
 
-    def __init__(self, log: SampleLog, folder: Path) -> None:
-        for part in ("logs", "outcomes"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            whole = log.write(Path(scratch))
-            shutil.copy(whole / "monitor.yaml", folder)
-            self._lines = _lines(whole / "logs" / "decisions.jsonl")
-            header, *self._answers = _lines(whole / "outcomes" / "outcomes.csv")
-        _append(folder / "outcomes" / "outcomes.csv", [header])
-        self._folder = folder
-        self._ts = simulated(log.stage, log.fault)[0].ts
-        self._arrivals = [answer.rsplit(",", 1)[1].strip().strip('"') for answer in self._answers]
-        self._seen = self._answered = 0
+    `parts` from some time before `written` go on in files that hold all lines before `written`; raises
+    ValueError where those lines are not the same ones.
+    """
+
+    def __init__(self, parts: Sequence[Part], folder: Path, written: datetime | None = None) -> None:
+        self._folder, self._parts = folder, parts
+        self._seen = {part.path: part.seen(written) if written else 0 for part in parts}
+        for part in parts:
+            file = folder / part.path
+            if written is None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(part.header, "utf-8")
+            elif not _ends_with(file, part.lines[: self._seen[part.path]]):
+                raise ValueError(f"{part.path} was another log before {written}: it cannot be continued")
 
     def grow(self, as_of: datetime) -> None:
         """Append what was logged before `as_of`."""
-        at = np.datetime64(as_of.replace(tzinfo=None), "ms")
-        seen = int(np.searchsorted(self._ts, at))
-        answered = bisect_left(self._arrivals, str(at) + "Z")
-        _append(self._folder / "logs" / "decisions.jsonl", self._lines[self._seen : seen])
-        _append(self._folder / "outcomes" / "outcomes.csv", self._answers[self._answered : answered])
-        self._seen, self._answered = seen, answered
+        for part in self._parts:
+            seen = part.seen(as_of)
+            with (self._folder / part.path).open("a", encoding="utf-8") as file:
+                file.writelines(part.lines[self._seen[part.path] : seen])
+            self._seen[part.path] = seen
 
 
-def passes(log: SampleLog) -> Iterator[datetime]:
-    """When the passes of a log run, by simulated time.
-
-    Healthy and live: every day from the end of the baseline. The others: at its end and at the end of
-    the log, and in between where a fault has a trigger, since only windows younger than `act_within`
-    are acted on.
-    """
-    daily = log.fault is None and log.stage == "live"
-    days = range(BASELINE_DAYS, (END - START).days) if daily else [BASELINE_DAYS]
-    regular = {START + timedelta(days=day) + LAG for day in days} | {END + LAG}
-    dense = set()
-    if log.planted and log.trigger and log.stage == "live":
-        first = (log.threshold_hour or log.planted) - HOURLY_BEFORE * HOUR
-        dense = {first + i * HOUR + LAG for i in range(HOURLY_BEFORE + HOURLY_AFTER)}
-    if log.planted and log.trigger and log.stage == "shadow":
-        dense = {log.planted + SHADOW_AFTER}
-    yield from sorted(regular | dense)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").splitlines(keepends=True)
+def _played(
+    chosen: Sequence[SampleLog], begun: Path, folder: Path, progress: Progress | None
+) -> Iterator[Shown]:
+    """The logs in the order in which they were chosen; as many at once as there are processors."""
+    first = {_healthy(log): log for log in reversed(chosen)}
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        waiting = {pool.submit(begin, log, begun / name): name for name, log in first.items()}
+        playing: dict[str, Future[Shown]] = {}
+        for done, future in enumerate(as_completed(waiting)):
+            if progress:
+                progress("before the faults", done, len(waiting))
+            start, name = future.result(), waiting[future]
+            for log in (log for log in chosen if _healthy(log) == name):
+                playing[log.name] = pool.submit(play, log, start, folder / log.name)
+        for log in chosen:
+            if progress:
+                progress(log.name, sum(f.done() for f in playing.values()), len(playing))
+            yield playing[log.name].result()
 
 
-def _append(path: Path, lines: Sequence[str]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(lines)
+def _pass(loaded: Loaded, as_of: datetime) -> list[Mapping[str, object]]:
+    """One pass of `monitor run`; what fired in it."""
+    from monitor import jobs
+
+    report = jobs.run(loaded, now=as_of, as_of=as_of, dry=False, environ={})
+    return [event.body for event in report.firings]
 
 
-def _one(job: tuple[str, Path]) -> Shown:
-    name, folder = job
-    return play(LOGS[name], folder)
+def _outcome(log: SampleLog, loaded: Loaded, as_of: datetime) -> Outcome:
+    from alerts.rollback import build
+    from gates.table import table
+    from monitor import jobs
+    from monitor.journal import Journal
+    from monitor.status import lines
+
+    if log.stage == "shadow":
+        _review(loaded, as_of)
+    asked = GATES.get(log.name, (STAGE[log.stage],))
+    verdicts = [jobs.gate(loaded, stage=stage, as_of=as_of) for stage in asked]
+    journal = Journal(jobs.store_of(loaded).journal)
+    firings = [event.body for event in journal.events("firing")]
+    journal.close()
+    return Outcome(
+        firings=firings,
+        verdicts=verdicts,
+        tables=[table(verdict, width=100).rstrip() for verdict in verdicts],
+        pointer=next(iter(lines(loaded, as_of))),
+        in_control=(build(loaded.config.rollback, loaded.folder).read() or {}).get("policy"),
+        safe=loaded.config.policies.safe,
+    )
 
 
-def _echoed(results: Iterator[Shown], echo: Callable[[str], object]) -> Iterator[Shown]:
-    for result in results:
-        for line in result.lines:
-            echo(line)
-        echo("")
-        yield result
+def _loaded(folder: Path) -> Loaded:
+    """The configuration, without the channels that would tell people."""
+    from monitor import config as configuration
+
+    loaded = configuration.load(folder / "monitor.yaml")
+    nobody = loaded.config.alerts.model_copy(update={"channels": []})
+    return loaded.model_copy(update={"config": loaded.config.model_copy(update={"alerts": nobody})})
 
 
-def _review(loaded: object, as_of: datetime) -> None:
+def _healthy(log: SampleLog) -> str:
+    return ("cooling_" if log.family == "cooling" else "") + f"{log.stage}_healthy"
+
+
+def _ends_with(file: Path, lines: Sequence[str]) -> bool:
+    tail = "".join(lines).encode()
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - len(tail)))
+        return stream.read() == tail
+
+
+def _review(loaded: Loaded, as_of: datetime) -> None:
     """The sign-off of item 7, as a person would give it after reading the largest disagreements."""
     from monitor import acts
 
     acts.attest(
-        loaded,  # type: ignore[arg-type]
-        "review", by="demo", reason="sample data, read by nobody", evidence=str(Path(__file__)),
+        loaded, "review", by="demo", reason="sample data, read by nobody", evidence=str(Path(__file__)),
         expires="92d", approved=True, at=as_of,
-    )
+    )  # fmt: skip
 
 
 def _about(log: SampleLog) -> str:
@@ -190,53 +228,3 @@ def _fired(firings: Sequence[Mapping[str, object]]) -> list[str]:
             seen.add(place)
             lines.append(f"   {body['did']}: {body['message']}")
     return lines
-
-
-def _pointer(loaded: object, as_of: datetime) -> list[str]:
-    from monitor.status import lines
-
-    return list(lines(loaded, as_of))[:1]  # type: ignore[arg-type]
-
-
-def _wrong(
-    log: SampleLog, firings: Sequence[Mapping[str, object]], exit_code: int, fired: bool, loaded: object
-) -> Iterator[str]:
-    """What is not as `sample_logs/README.md` says it should be."""
-    rollbacks = [b for b in firings if b["did"] == "rolled_back"]
-    called = [b for b in firings if b["confirmed"] and b["action"] == "rollback"]
-    if log.stage == "shadow":
-        if rollbacks:
-            yield "rolled back although the candidate controlled nothing"
-        if log.fault is None and exit_code != 0:
-            yield f"the shadow gate should pass, exit code {exit_code}"
-        if log.trigger and not any(b["trigger"] == log.trigger and b["confirmed"] for b in firings):
-            yield f"{log.trigger} should have been confirmed and told"
-        return
-    if log.trigger is None:
-        if called:
-            yield f"called for a rollback: {called[0]['message']}"
-        return
-    assert log.planted is not None
-    if not rollbacks:
-        yield f"{log.trigger} should have rolled back"
-        return
-    first = called[0]
-    start = first["window_start"]
-    from monitor.chain import instant
-
-    began = instant(str(start))
-    within = CREEP_WITHIN if log.threshold_hour else WITHIN
-    limit = (log.threshold_hour or log.planted) + within * HOUR
-    if first["trigger"] != log.trigger:
-        yield f"{first['trigger']} rolled back, not {log.trigger}"
-    if began + HOUR <= log.planted:
-        yield f"rolled back at {began}, before the fault"
-    if began >= limit:
-        yield f"rolled back in the window {began}, later than {within} windows"
-    if not fired or exit_code != 5:
-        yield f"the gate should exit 5, not {exit_code}"
-    from alerts.rollback import build
-
-    pointer = build(loaded.config.rollback, loaded.folder).read()  # type: ignore[attr-defined]
-    if not pointer or pointer["policy"] != loaded.config.policies.safe:  # type: ignore[attr-defined]
-        yield "the pointer has not moved to the safe policy"

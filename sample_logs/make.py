@@ -24,7 +24,7 @@ from sample_logs import cooling, cooling_faults, news
 from sample_logs.algorithms import POLICIES, policy
 from sample_logs.faults import CREEP_PER_HOUR, FAULTS
 from sample_logs.news import ARTICLES, COMPLAINT_RATE, DEVICES, END, REGIONS, SEED, START, Played, World
-from sample_logs.parts import Part, csv_part, iso, json_lines
+from sample_logs.parts import Part, arrived, csv_part, iso, json_lines
 
 PLANTED = datetime(2026, 1, 22, 10, tzinfo=UTC)
 CANDIDATE, INCUMBENT = "linucb", "uniform"
@@ -53,9 +53,10 @@ class SampleLog:
     also: str | None = None
     family: Literal["news", "cooling"] = "news"
 
-    def parts(self) -> list[Part]:
-        """The files of the whole log, line by line with the time when each line arrives."""
-        return PARTS[self.family](self)
+    def parts(self, since: datetime | None = None) -> list[Part]:
+        """The files of the log, line by line with the time when each line arrives: of the whole log,
+        or only those that arrive from `since` on."""
+        return PARTS[self.family](self, since)
 
     def config(self) -> str:
         """The text of the `monitor.yaml` that reads the log."""
@@ -70,14 +71,15 @@ class SampleLog:
         return directory
 
 
-def news_parts(log: SampleLog) -> list[Part]:
+def news_parts(log: SampleLog, since: datetime | None = None) -> list[Part]:
     """`logs/decisions.jsonl`, and `outcomes/outcomes.csv` with the answers that come days later."""
     world, played = simulated(log.stage, log.fault, log.candidate)
-    table, begun = decisions(world, played, log.candidate), world.hour >= 24 * news.BASELINE_DAYS
+    table = arrived(decisions(world, played, log.candidate), "ts", since)
+    begun = (world.hour >= 24 * news.BASELINE_DAYS)[len(world.hour) - len(table) :]
     lines = json_lines(table.filter(~begun)) + json_lines(table.filter(begun))
     return [
         Part("logs/decisions.jsonl", "", lines, table["ts"].to_pylist()),
-        csv_part("outcomes/outcomes.csv", outcomes(world, played, END), "reward_ts"),
+        csv_part("outcomes/outcomes.csv", outcomes(world, played, END), "reward_ts", since),
     ]
 
 
@@ -226,9 +228,9 @@ def _naive(at: datetime) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "ms")
 
 
-PARTS: dict[str, Callable[[SampleLog], list[Part]]] = {
+PARTS: dict[str, Callable[[SampleLog, datetime | None], list[Part]]] = {
     "news": news_parts,
-    "cooling": lambda log: cooling.parts(log.stage, log.fault),
+    "cooling": lambda log, since: cooling.parts(log.stage, log.fault, since=since),
 }
 ENDS = {"news": END, "cooling": cooling.END}
 LOGS: dict[str, SampleLog] = _catalogue()

@@ -26,8 +26,7 @@ class Part:
 
     def seen(self, until: datetime) -> int:
         """How many lines have arrived before `until`."""
-        moment = until.astimezone(UTC).replace(tzinfo=None)
-        return bisect_left(self.at, f"{moment.isoformat(timespec='milliseconds')}Z")
+        return bisect_left(self.at, written(until))
 
     def write(self, directory: Path, until: datetime) -> None:
         """Write the file as it stood at `until`."""
@@ -36,12 +35,19 @@ class Part:
         file.write_text(self.header + "".join(self.lines[: self.seen(until)]), "utf-8")
 
 
-def csv_part(path: str, table: pa.Table, at: str) -> Part:
-    """The table as CSV with a header; `at` is the column, ascending, that says when a row arrives."""
+def csv_part(path: str, table: pa.Table, at: str, since: datetime | None = None) -> Part:
+    """The table as CSV with a header; `at` is the column, ascending, that says when a row arrives.
+    Rows that arrived before `since` are left out."""
+    table = arrived(table, at, since)
     text = io.BytesIO()
     pyarrow.csv.write_csv(table, text)
     header, *lines = text.getvalue().decode().splitlines(keepends=True)
     return Part(path, header, lines, table[at].to_pylist())
+
+
+def arrived(table: pa.Table, at: str, since: datetime | None) -> pa.Table:
+    """The rows of a table in order of `at` from `since` on; all without one."""
+    return table if since is None else table.slice(bisect_left(table[at].to_pylist(), written(since)))
 
 
 def json_lines(table: pa.Table) -> list[str]:
@@ -58,3 +64,8 @@ def json_lines(table: pa.Table) -> list[str]:
 def iso(ts: np.ndarray) -> np.ndarray:
     """datetime64 times as ISO 8601 text with milliseconds and Z."""
     return np.char.add(np.datetime_as_string(ts.astype("datetime64[ms]"), unit="ms"), "Z")
+
+
+def written(moment: datetime) -> str:
+    """One aware time as `iso` writes it."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
