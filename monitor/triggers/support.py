@@ -33,9 +33,13 @@ def support(series: Series, params: SupportParams) -> Firing | None:
     """Trips where an off-policy value is *not estimable*: propensities missing on more than .01 of the
     window (and not by chance: binomial tail below .01); mean weight of the last day off 1 by more than .02
     and 4 standard errors; an effective sample size under 100 in a week of at least 1 000 decisions.
+
+    A log that never had a propensity is not news: the gate says so, and nothing is told here.
     """
     shares = series["missing_propensity_share"]
     if not shares or not usable(shares[-1]):
+        return None
+    if all(r.estimate.value == 1 for r in shares if usable(r)):
         return None
     return _missing(shares[-1], params) or _weights(series["weight_mean"]) or _ess(series["ess"], params)
 

@@ -109,6 +109,13 @@ def test_propensities_missing_beyond_chance_trip_at_once():
     assert (fired.state["reason"], fired.value, fired.limit) == ("missing_propensity", 0.05, 0.01)
 
 
+def test_a_log_that_never_had_a_propensity_is_no_news_and_one_that_lost_them_all_is():
+    assert support(pairs(missing_share=1.0), SupportParams()) is None
+    lost = pairs(missing_share=1.0)
+    lost["missing_propensity_share"][0] = reading("missing_propensity_share", 0, 0.0)
+    assert support(lost, SupportParams()).value == 1
+
+
 def test_a_mean_weight_off_one_trips_beyond_four_standard_errors_of_a_day():
     error = 0.1 / 1.96 / math.sqrt(24)
     assert support(pairs(weight=1 + 4 * error - 0.001), SupportParams()) is None
