@@ -35,6 +35,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "propensities are missing",
         "a logged propensity with every decision, and the candidate's beside it",
     ),
+    "no_support": (
+        "the candidate gives probability to actions that the policy in control never takes there",
+        "a candidate that stays within the actions of that policy, or a policy that takes them too",
+    ),
     "missing_cost": (
         "the cost of the constraint is unknown on more than 1 % of the decisions",
         "a logged cost with every decision, 0 where nothing was violated",

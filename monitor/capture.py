@@ -12,6 +12,8 @@ from monitor.config import Config, Loaded
 from monitor.judge import false_alarms, place
 from monitor.readings import hour_of, load, sheet_of, window_hours
 from monitor.rules import Rule
+from monitor.store import literal
+from monitor.sums.attribution import of_window
 from monitor.sums.baseline import Baseline
 from monitor.triggers import TRIGGERS
 from monitor.triggers.firing import Firing
@@ -57,6 +59,7 @@ def window_state(
             **about,
             "readings": _readings(sums, firing, start - WINDOWS_BEFORE * span, end),
             "sums": {name: float(column.sum()) for name, column in cells.columns.items()},
+            "reward_change": _attributed(decisions, config, baseline, firing.policy_id, start, end),
             "decisions": _of_window(decisions, config, firing.policy_id, start, end),
             "false_alarms_on_baseline": {"tripped": tripped, "windows": judged},
         }
@@ -79,6 +82,21 @@ def _readings(sums: duckdb.DuckDBPyConnection, firing: Firing, start: int, end: 
         }
         for r in found
     ]
+
+
+def _attributed(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    baseline: Baseline | None,
+    policy: str,
+    start: int,
+    end: int,
+) -> dict[str, dict[str, float]]:
+    """For each feature, how much of the change of the reward its shift explains, the actions, the rest."""
+    if baseline is None:
+        return {}
+    condition = f"policy_id = {literal(policy)} AND hour >= {start} AND hour < {end}"
+    return of_window(connection, config, baseline.body, condition)
 
 
 def _of_window(

@@ -243,8 +243,8 @@ class Constraint(Model):
 
     @field_validator("measure")
     @classmethod
-    def _rate_only(cls, value: str) -> str:
-        if value != "rate":
+    def _no_episodes(cls, value: str) -> str:
+        if value == "episode_cost":
             raise _not_yet(f"measure: {value}")
         return value
 
@@ -252,7 +252,9 @@ class Constraint(Model):
     def _hard_is_zero(self) -> Constraint:
         if self.hard and (self.limit or self.margin):
             raise PydanticCustomError("hard", "a hard constraint has limit 0.0 and margin 0.0")
-        if not self.hard and self.limit > 1:
+        if self.hard and self.measure != "rate":
+            raise PydanticCustomError("hard", "a hard constraint is judged row by row: its measure is rate")
+        if self.measure == "rate" and self.limit > 1:
             raise PydanticCustomError("limit", "the limit of a rate is at most 1")
         return self
 
@@ -485,6 +487,12 @@ class Config(Model):
             for s in self.log.sources
             if s.kind != "rewards"
         )
+
+    @property
+    def predicted(self) -> list[str]:
+        """Numeric features whose prediction a source maps by name."""
+        mapped = {c for s in self.log.sources for c in s.columns}
+        return [f for f in self.state.numeric if f"predicted_{f}" in mapped]
 
     @property
     def expectations_off(self) -> str | None:

@@ -109,7 +109,7 @@ class StoreEvidence:
         training = config.training
         return {
             "constraints": {
-                k: {"limit": c.limit, "margin": c.margin, "hard": c.hard}
+                k: {"limit": c.limit, "margin": c.margin, "hard": c.hard, "measure": c.measure}
                 for k, c in config.constraints.items()
             },
             "envelope": list(config.envelope),

@@ -247,6 +247,8 @@ class Bench:
             window=config.window,
             limits={k: (config.constraints[k].limit, config.constraints[k].margin) for k in config.soft},
             inflation=body.get("phi", {}),
+            measures={k: config.constraints[k].measure for k in config.soft},
+            spread=self._baseline.cost_spread if self._baseline else {},
             features=len(config.state.features),
             max_rejects=config.log.max_rejects,
             longest_gap=timedelta(hours=body.get("longest_gap_hours", 0)),

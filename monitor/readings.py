@@ -151,7 +151,7 @@ def _readings(sheet: Sheet, matured: bool, start: int, span: int, silent_to: int
     paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
     subjects = {"pair": paired, "log": [("", "")] if start <= silent_to else []}
     for metric, row in METRICS.items():
-        if row.matures != matured or not row.windows:
+        if row.matures != matured or not row.windows or not sheet.logged(metric):
             continue
         if "episode" in row.families and not sheet.settings.episodes:
             continue

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 
 from monitor.config import Config
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, missing
+from monitor.metrics.gaps import DECILES
 from monitor.metrics.sums import Settings, Sums
 from monitor.sums import FAMILIES
 from monitor.sums.baseline import Baseline
 from monitor.sums.constraint import ENVELOPE
 from monitor.sums.read import Index, between, empty
 from monitor.sums.reward_age import ages
+
+KEYS: dict[str, Callable[[Config], list[str]]] = {
+    "policy": lambda config: [""],
+    "pair": lambda config: [""],
+    "log": lambda config: [""],
+    "constraint": lambda config: [*config.constraints, *(ENVELOPE + d for d in config.envelope)],
+    "cost": lambda config: [k for k, c in config.constraints.items() if c.measure == "mean_cost"],
+    "feature": lambda config: config.state.features,
+    "predicted": lambda config: config.predicted,
+    "age": ages,
+    "decile": lambda config: [str(tenth + 1) for tenth in range(DECILES)],
+    "dimension": lambda config: config.action_dims,
+    "action": lambda config: ["", *config.action_dims],
+}
 
 
 class Sheet:
@@ -53,13 +69,18 @@ class Sheet:
         return sorted({(policy, candidate) for policy, candidate, _ in self.index("pair")})
 
     def keys(self, metric: str) -> list[str]:
-        """The constraints, features or ages that a metric is measured for; [''] where it has no key."""
-        per = METRICS[metric].per
-        if per == "constraint":
-            return [*self.config.constraints, *(ENVELOPE + d for d in self.config.envelope)]
-        if per == "age":
-            return ages(self.config)
-        return self.config.state.features if per == "feature" else [""]
+        """The constraints, features, ages … that a metric is measured for; [''] where it has no key."""
+        return KEYS[METRICS[metric].per](self.config)
+
+    def logged(self, metric: str) -> bool:
+        """Whether the log may have what the metric is made of: no readings are made of what it has not."""
+        return not self._unlogged & {*METRICS[metric].families}
+
+    @cached_property
+    def _unlogged(self) -> set[str]:
+        frozen = self.baseline.frozen if self.baseline else None
+        optional = {name: family for name, family in FAMILIES.items() if family.optional}
+        return {name for name, family in optional.items() if family.select(self.config, frozen) is None}
 
     def cells(self, family: str, policy: str, candidate: str, key: str, start: int, end: int) -> Sums:
         """Sums of one family for hours start ≤ hour < end; empty where there are none.
@@ -81,10 +102,16 @@ class Sheet:
     ) -> Estimate:
         """One metric over hours start ≤ hour < end."""
         row = METRICS[metric]
-        settings = self.settings
+        settings = self._settings_for(row.per, key)
         states: dict[str, Sums] = {}
         for family in row.families:
-            if family == "baseline":
+            if family == "baseline_sample":
+                if self.baseline is None or self.baseline.sample is None:
+                    return missing("baseline_missing")
+                states[family] = self.baseline.sample
+                joint = tuple(self.baseline.interior_bins(f) for f in self.baseline.features)
+                settings = replace(settings, joint_bins=joint)
+            elif family == "baseline":
                 if self.baseline is None or key not in self.baseline.features:
                     return missing("baseline_missing")
                 states["baseline"] = self.baseline.sums(key)
@@ -107,7 +134,20 @@ class Sheet:
             episodes=config.maps("episode_id"),
             discount=config.reward.discount,
             n_star=self.n_star,
+            density=config.log.propensity == "density",
+            window_hours=int(config.window / timedelta(hours=1)),
+            moments=self.baseline.moments if self.baseline else {},
         )
+
+    def _settings_for(self, per: str, key: str) -> Settings:
+        if per in ("constraint", "cost") and key in self.config.constraints:
+            rule = self.config.constraints[key]
+            return replace(self.settings, limit=rule.limit, mean_cost=rule.measure == "mean_cost")
+        if per == "predicted" and self.baseline:
+            return replace(self.settings, feature_sd=self.baseline.feature_sd(key))
+        if per == "decile" and key:
+            return replace(self.settings, decile=int(key))
+        return self.settings
 
     def _settings_of(self, feature: str) -> Settings:
         if feature not in self._per_feature:

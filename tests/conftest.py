@@ -51,7 +51,8 @@ def decisions(loaded: Loaded) -> Callable[..., duckdb.DuckDBPyConnection]:
     def fill(seed: int, n: int = 4000) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
         schema.create(connection, loaded.config)
-        connection.register("rows", rows_of(seed, n))
+        rows = rows_of(seed, n)
+        connection.register("rows", rows if loaded.config.predicted else rows.drop(["predicted_load"]))
         connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
         return connection
 
@@ -72,6 +73,7 @@ def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
     p = rng.uniform(0.05, 1, n)
     return pa.table(
         {
+            **_behaviour(np.random.default_rng(seed + 1000), n),
             "decision_id": [f"{seed}-{i}" for i in range(n)],
             "hour": hour,
             "policy_id": rng.choice(["old", "new"], n, p=[0.8, 0.2]),
@@ -98,3 +100,22 @@ def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
             "action_speed": pa.array(rng.uniform(0.1, 1.1, n), mask=holes(0.03)),
         }
     )
+
+
+def _behaviour(rng, n: int):  # type: ignore[no-untyped-def]
+    """What only some logs have: distributions, overrides, proposals."""
+    import pyarrow as pa
+
+    holes = lambda share: rng.random(n) < share  # noqa: E731
+    return {
+        "n_actions": pa.array(rng.integers(1, 6, n), mask=holes(0.05)),
+        "greedy": pa.array(rng.random(n) < 0.8, mask=holes(0.1)),
+        "candidate_kl": pa.array(rng.uniform(0, 2, n), mask=holes(0.3)),
+        "unsupported_mass": pa.array(np.where(holes(0.1), rng.uniform(0, 1, n), 0.0)),
+        "proposed_action": pa.array(rng.choice(["a", "b", "c"], n), mask=holes(0.3)),
+        "q_value": pa.array(rng.normal(1, 1, n), mask=holes(0.2)),
+        "proxy_reward": pa.array(rng.normal(0, 1, n), mask=holes(0.2)),
+        "outcome": pa.array(rng.uniform(0, 1, n).round(2), mask=holes(0.6)),
+        "predicted_load": pa.array(rng.normal(0, 1, n), mask=holes(0.3)),
+        "step": rng.integers(0, 1000, n),
+    }

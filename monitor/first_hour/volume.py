@@ -70,7 +70,8 @@ def constraints(
     config: Config, baseline: Baseline | None, numbers: Mapping[str, rules.Rule], typical: float
 ) -> Iterator[Complaint]:
     """The smallest count of violations in one window that trips each soft constraint."""
-    for key in config.soft if "constraint" in numbers else []:
+    rates = [key for key in config.soft if config.constraints[key].measure == "rate"]
+    for key in rates if "constraint" in numbers else []:
         rule = config.constraints[key]
         params = ConstraintParams(
             limit=rule.limit, margin=rule.margin, n_constraints=max(1, len(config.soft)),

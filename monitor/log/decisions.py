@@ -91,7 +91,7 @@ def _find_repeats(
 def _insert(work: Batched, condition: str) -> None:
     connection, config = work.connection, work.config
     names = ", ".join(
-        quoted(c) for c in (*filled(work.typing.present, config), *schema.DERIVED) if c != "unit_hash"
+        quoted(c) for c in (*filled(work.typing.present, config), *schema.derived(config)) if c != "unit_hash"
     )
     units = f"SELECT unit, {hash63('unit')} AS unit_hash FROM (SELECT DISTINCT unit FROM typed)"
     rows, unit_hash = f"typed LEFT JOIN ({units}) USING (unit)", "unit_hash"

@@ -9,6 +9,7 @@ from monitor.log import schema
 from monitor.store import literal, quoted
 
 DEFAULT_BLOCK = 24 * 3600
+ROUNDING = "1e-9"
 ALWAYS = ("policy_id", "candidate_id", "unit_id", "episode_id", "segment", "n_actions", "irreversible",
           "keep_prob", *schema.LATE)  # fmt: skip
 
@@ -25,6 +26,15 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
         for name, kind in filled(present, config).items()
     )
     probs, recommended = "action_probs" in present, "candidate_probs" in present
+    known = {
+        "greedy": greedy("propensity", "action_probs") if probs and "propensity" in present else None,
+        "candidate_kl": kl("candidate_probs", "action_probs") if probs and recommended else None,
+        "unsupported_mass": unsupported("candidate_probs", "action_probs") if probs and recommended else None,
+    }
+    extra = "".join(
+        f", {known[c] or 'NULL'}::{schema.TYPES[kind]} AS {c}"
+        for c, kind in schema.derived(config).items() if c in known
+    )  # fmt: skip
     return f"""
         SELECT *, {hour("ts")} AS hour, {_unit(config)} AS unit, {hash63("decision_id")} AS row_hash,
             {_entropy() if probs else "NULL::DOUBLE"} AS probs_entropy,
@@ -33,7 +43,7 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
             {cross_agreement("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
                 AS cross_agreement,
             {total_variation("action_probs", "candidate_probs") if recommended else "NULL::DOUBLE"}
-                AS total_variation
+                AS total_variation{extra}
         FROM (SELECT line, reason, ok, late, {listing} FROM ({checked}))"""
 
 
@@ -58,6 +68,27 @@ def total_variation(first: str, second: str) -> str:
     """½ Σ |π_e − π_b| of two distributions over the same actions, NULL where their sizes differ."""
     gaps = f"list_transform({first}, lambda p, i: abs(p - {second}[i]))"
     return f"CASE WHEN len({first}) = len({second}) THEN list_sum({gaps}) / 2 END"
+
+
+def greedy(propensity: str, probs: str) -> str:
+    """Whether the executed action is one of the most probable: its propensity is the largest probability,
+    up to rounding in the last digits."""
+    return f"({propensity} >= list_max({probs}) * (1 - {ROUNDING}))"
+
+
+def kl(first: str, second: str) -> str:
+    """Σ q ln(q/p) of q from p over the actions that both may take, NULL where their sizes differ."""
+    terms = (
+        f"list_transform({first}, lambda q, i: "
+        f"CASE WHEN q > 0 AND {second}[i] > 0 THEN q * ln(q / {second}[i]) ELSE 0e0 END)"
+    )
+    return f"CASE WHEN len({first}) = len({second}) THEN list_sum({terms}) END"
+
+
+def unsupported(first: str, second: str) -> str:
+    """Probability that q gives to actions of which p is 0, NULL where their sizes differ."""
+    terms = f"list_transform({first}, lambda q, i: CASE WHEN {second}[i] > 0 THEN 0e0 ELSE q END)"
+    return f"CASE WHEN len({first}) = len({second}) THEN list_sum({terms}) END"
 
 
 def _default(name: str, present: Sequence[str], config: Config) -> str:

@@ -11,7 +11,7 @@ from monitor.config import Config
 from monitor.log import late, schema
 from monitor.log.account import FileAccount
 from monitor.log.books import Batched, dirty
-from monitor.log.derived import cross_agreement, total_variation
+from monitor.log.derived import cross_agreement, kl, total_variation, unsupported
 from monitor.store import literal, quoted
 
 
@@ -99,6 +99,9 @@ def _update(connection: duckdb.DuckDBPyConnection, config: Config, columns: Sequ
     )
     after["cross_agreement"] = cross_agreement("d.action_probs", probs)
     after["total_variation"] = total_variation("d.action_probs", probs)
+    if "candidate_kl" in schema.derived(config):
+        after["candidate_kl"] = kl(probs, "d.action_probs")
+        after["unsupported_mass"] = unsupported(probs, "d.action_probs")
     settings = ", ".join(f"{quoted(c)} = {value}" for c, value in after.items())
     connection.execute(
         f"""UPDATE decisions AS d SET {settings} FROM updates u

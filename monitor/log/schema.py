@@ -29,6 +29,11 @@ DERIVED = {
     "hour": "whole", "unit_hash": "whole", "row_hash": "whole", "probs_entropy": "number",
     "probs_agreement": "number", "cross_agreement": "number", "total_variation": "number",
 }
+OF_DISTRIBUTIONS = {
+    "greedy": ("flag", ("action_probs",)),
+    "candidate_kl": ("number", ("action_probs", "candidate_probs")),
+    "unsupported_mass": ("number", ("action_probs", "candidate_probs")),
+}
 LATE = ("reward", "outcome", "proxy_reward", "reward_ts")
 BOOKS = """
     CREATE TABLE IF NOT EXISTS rejects (file VARCHAR, line BIGINT, source VARCHAR, reason VARCHAR,
@@ -58,8 +63,15 @@ def logged(config: Config) -> dict[str, str]:
             for dim in config.action_dims
         },
         **{f"cost_{k}": "number" for k in config.constraints},
-        **dict.fromkeys(_predicted(config), "number"),
+        **{f"predicted_{f}": "number" for f in config.predicted},
     }
+
+
+def derived(config: Config) -> dict[str, str]:
+    """Every column that ingest works out, and its kind. An unused column costs as much to write as a
+    used one, so those of distributions are there only where the log may have them."""
+    extra = {c: kind for c, (kind, given) in OF_DISTRIBUTIONS.items() if all(config.maps(g) for g in given)}
+    return {**DERIVED, **extra}
 
 
 def expected(config: Config) -> list[str]:
@@ -81,19 +93,13 @@ def recommended(config: Config) -> list[str]:
 def create(connection: duckdb.DuckDBPyConnection, config: Config) -> None:
     """Create the tables, and add the columns that the config has gained. No primary keys: on
     millions of rows their index costs more than the load."""
-    columns = {**logged(config), **DERIVED}
+    columns = {**logged(config), **derived(config)}
     connection.execute(BOOKS)
     _extend(connection, "decisions", columns)
     waiting = {"decision_id": "text", **{c: columns[c] for c in LATE}}
     waiting |= {c: columns[c] for c in recommended(config)}
     where = {"source": "text", "file": "text", "line": "whole", "hour": "whole"}
     _extend(connection, "waiting", {**where, **waiting})
-
-
-def _predicted(config: Config) -> list[str]:
-    """Predicted features that a source maps. An unused column costs as much to write as a used one."""
-    mapped = {c for source in config.log.sources for c in source.columns}
-    return [name for f in config.state.numeric if (name := f"predicted_{f}") in mapped]
 
 
 def _extend(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:

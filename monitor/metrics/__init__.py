@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitor.metrics import (
+    actions,
+    comparison,
     constraint,
+    control,
     disagreement,
     divergence,
     entropy,
     episode,
+    gaps,
+    joint,
     modes,
     offpolicy,
     overdispersion,
@@ -31,11 +36,16 @@ class Metric:
     """A metric and what it needs: the families of sums it reads, what it is measured for, and
     whether it waits until rewards have matured. `units` may be left out of the states: shares are
     then bounded by the number of buckets, which is wider. `windows` False: no reading is made of it for
-    each window; it is computed when a gate, an evaluation or a report asks."""
+    each window; it is computed when a gate, an evaluation or a report asks. `per`: what a value
+    is about, beside its policy; "cost" is a constraint measured by its mean cost, "predicted" a feature
+    that a model predicts, "action" the action as a whole and each of its dimensions, "decile" a tenth."""
 
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
-    per: Literal["policy", "constraint", "feature", "pair", "log", "age"]
+    per: Literal[
+        "policy", "pair", "log", "constraint", "cost", "feature", "predicted", "dimension",
+        "action", "decile", "age",
+    ]  # fmt: skip
     matures: bool
     windows: bool = True
 
@@ -71,17 +81,43 @@ METRICS: dict[str, Metric] = {
     ),
     "reward_at_age": Metric(reward_age.reward_at_age, ("reward_age",), "age", False, windows=False),
     "violation_rate": Metric(constraint.violation_rate, ("constraint", "units"), "constraint", False),
+    "mean_cost": Metric(constraint.mean_cost, ("constraint",), "cost", False),
+    "constraint_pressure": Metric(
+        constraint.constraint_pressure, ("constraint",), "constraint", False, windows=False
+    ),
+    "override_rate": Metric(control.override_rate, ("overrides", "units"), "policy", False),
+    "clip_rate": Metric(control.clip_rate, ("clips", "units"), "action", False, windows=False),
     "state_js": Metric(divergence.state_js, ("state", "baseline"), "feature", False),
     "state_js_raw": Metric(divergence.state_js_raw, ("state", "baseline"), "feature", False),
     "state_js_p": Metric(divergence.state_js_p, ("state", "baseline"), "feature", False),
     "state_js_limit": Metric(divergence.state_js_limit, ("state", "baseline"), "feature", False),
+    "state_joint_js": Metric(
+        joint.state_joint_js, ("state_sample", "baseline_sample"), "policy", False, windows=False
+    ),
     "action_entropy": Metric(entropy.action_entropy, ("action",), "policy", False),
     "action_entropy_ratio": Metric(entropy.action_entropy_ratio, ("action",), "policy", False),
     "top_action_share": Metric(entropy.top_action_share, ("action",), "policy", False),
+    "effective_actions": Metric(actions.effective_actions, ("action",), "policy", False, windows=False),
+    "never_taken_actions": Metric(actions.never_taken_actions, ("action",), "policy", False, windows=False),
+    "exploration_rate": Metric(
+        actions.exploration_rate, ("exploration", "units"), "policy", False, windows=False
+    ),
+    "exploration_cost": Metric(actions.exploration_cost, ("exploration",), "policy", True, windows=False),
+    "action_step": Metric(gaps.action_step, ("action_step",), "dimension", False, windows=False),
+    "model_gap": Metric(gaps.model_gap, ("model",), "predicted", False),
+    "critic_gap": Metric(gaps.critic_gap, ("critic",), "policy", True),
+    "critic_gap_by_support": Metric(
+        gaps.critic_gap_by_support, ("critic_sample",), "decile", True, windows=False
+    ),
+    "goodhart_gap": Metric(gaps.goodhart_gap, ("goodhart",), "policy", True),
+    "goodhart_rank": Metric(gaps.goodhart_rank, ("goodhart_sample",), "policy", True, windows=False),
     "recommended_share": Metric(disagreement.recommended_share, ("pair", "reward"), "pair", False),
     "disagreement": Metric(disagreement.disagreement, ("pair", "units"), "pair", False),
     "self_disagreement": Metric(disagreement.self_disagreement, ("pair",), "pair", False),
     "large_disagreement": Metric(disagreement.large_disagreement, ("pair", "units"), "pair", False),
+    "cross_disagreement": Metric(comparison.cross_disagreement, ("pair",), "pair", False, windows=False),
+    "total_variation": Metric(comparison.total_variation, ("pair",), "pair", False, windows=False),
+    "kl_safe": Metric(comparison.kl_safe, ("pair",), "pair", False, windows=False),
     "ips": Metric(offpolicy.ips, ("offpolicy",), "pair", True),
     "snips": Metric(offpolicy.snips, ("offpolicy", "units"), "pair", True),
     "lift": Metric(offpolicy.lift, ("offpolicy",), "pair", True),

@@ -1,4 +1,4 @@
-"""How often a constraint is violated, and how far window rates spread."""
+"""How often a constraint is violated, or what it costs, and how far the values of windows spread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from monitor.metrics.estimate import Estimate, missing
-from monitor.metrics.intervals import kish, kish_size, zero_one_interval
+from monitor.metrics.estimate import Estimate, exact, missing
+from monitor.metrics.intervals import kish, kish_size, t_interval, zero_one_interval
 from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide
 from monitor.metrics.sums import Settings, Sums
 
 MAX_UNKNOWN = 0.01
+PRESSURE_STEP = 0.01
 
 
 def violation_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -32,6 +33,48 @@ def violation_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     effective = kish_size(sums.total("k1"), sums.total("k2"))
     found = zero_one_interval(jack, violations, known - violations, effective, units, n, "share", settings)
     return found.because("missing_cost") if unknown > MAX_UNKNOWN * (n + unknown) else found
+
+
+def mean_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """v_k = Σ(cost/k)/Σ(1/k) over decisions whose cost is known, in units of the cost.
+
+    Cost unknown on more than 1 % of the decisions: `missing_cost`.
+    """
+    sums = states["constraint"]
+    n, unknown = sums.total("n"), sums.total("n_null")
+    if not n > 0:
+        return missing("no_data", "cost")
+    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("c1", "k1"), settings)
+    found = t_interval(jack, n, "cost", settings)
+    return found.because("missing_cost") if unknown > MAX_UNKNOWN * (n + unknown) else found
+
+
+def constraint_pressure(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """λ of `pressure` after the windows of these sums, v_k their rates or mean costs: how long and how far
+    a constraint was beyond its limit. 0 while it is kept; counted, in units of η times v_k."""
+    sums = states["constraint"]
+    n = sums.total("n")
+    if not n > 0:
+        return missing("no_data", "pressure")
+    if not np.isfinite(n):
+        return missing("non_finite", "pressure")
+    part = sums.columns["c1" if settings.mean_cost else "v1"]
+    _, window = np.unique(sums.hour // settings.window_hours, return_inverse=True)
+    weights = np.bincount(window, weights=sums.columns["k1"])
+    values = divide(np.bincount(window, weights=part), weights)[weights != 0]
+    method = f"folded over {len(values)} windows, step {PRESSURE_STEP:g}"
+    return exact(pressure(values, settings.limit), n, "pressure", method)
+
+
+def pressure(values: ArrayLike, limit: float, step: float = PRESSURE_STEP) -> float:
+    """λ ← max(0, λ + η(v − d)) over the values v of windows, oldest first; λ₀ = 0, η = `step`.
+
+    The multiplier of a Lagrangian, as dual ascent would set it. NaN where a value is NaN.
+    """
+    found = 0.0
+    for value in np.asarray(values, dtype=np.float64).tolist():
+        found = value if value != value else max(0.0, found + step * (value - limit))
+    return found
 
 
 def variance_inflation(rates: ArrayLike, n: ArrayLike) -> float:

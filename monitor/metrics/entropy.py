@@ -23,7 +23,7 @@ def action_entropy(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
     With logged distributions −Σπ log π; with propensities of the executed action −log p, which is
     unbiased for mean H; with neither the marginal entropy of the action counts, Miller–Madow.
-    Densities give differential entropy. Propensities on fewer than 99 % of the rows:
+    Densities give differential entropy, and it may be below 0. Propensities on fewer than 99 % of the rows:
     `missing_propensity`.
     """
     sums = states["action"]
@@ -32,13 +32,14 @@ def action_entropy(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     if n_h > 0 and n_h >= n_p:
         return _mean_entropy(rows, "hp", "kh", n_h, n, "distributions", settings)
     if n_p > 0:
-        return _mean_entropy(rows, "h1", "kp", n_p, n, "propensities", settings)
+        source = "densities, differential entropy" if settings.density else "propensities"
+        return _mean_entropy(rows, "h1", "kp", n_p, n, source, settings)
     return marginal_entropy(sums, settings)
 
 
 def action_entropy_ratio(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """H/log|A|: 1 for a uniform policy, 0 for one that always does the same."""
-    if settings.n_actions is None or settings.n_actions < 2:
+    """H/log|A|: 1 for a uniform policy, 0 for one that always does the same. Densities know no |A|."""
+    if settings.density or settings.n_actions is None or settings.n_actions < 2:
         return missing("n_actions_unknown", "share")
     entropy, scale = action_entropy(states, settings), math.log(settings.n_actions)
     low, high, value = entropy.low / scale, entropy.high / scale, entropy.value / scale

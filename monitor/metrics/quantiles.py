@@ -125,21 +125,21 @@ def ordered(sample: Sums) -> Ordered:
     return known
 
 
-def uniform_rows(sample: Sums) -> Sums:
+def uniform_rows(sample: Sums, size: int = SAMPLE_SIZE) -> Sums:
     """The rows of several hours that form one uniform sample.
 
-    Each hour kept its 1 000 rows of smallest hash. Every row below the smallest of the largest
+    Each hour kept its `size` rows of smallest hash. Every row below the smallest of the largest
     hashes of hours that were full was kept in every hour, so those rows are a uniform sample.
     """
     hashes = sample.columns["row_hash"]
-    if len(hashes) < SAMPLE_SIZE or sample.hour.min() == sample.hour.max():
+    if len(hashes) < size or sample.hour.min() == sample.hour.max():
         return sample
     hours, hour_of_row, rows = np.unique(sample.hour, return_inverse=True, return_counts=True)
-    if not (rows >= SAMPLE_SIZE).any():
+    if not (rows >= size).any():
         return sample
     largest = np.zeros(len(hours), dtype=hashes.dtype)
     np.maximum.at(largest, hour_of_row, hashes)
-    return sample.where(hashes <= largest[rows >= SAMPLE_SIZE].min())
+    return sample.where(hashes <= largest[rows >= size].min())
 
 
 def _effective(found: Ordered, tau: float, settings: Settings) -> tuple[float, Jackknife]:

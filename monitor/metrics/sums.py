@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -64,6 +65,11 @@ class Settings:
     the baseline against the rest) and `n_blocks`, the number of those blocks. `n_star`: None for
     an interval that is looked at once; a number of decisions, declared before the first look, for a
     confidence sequence that is tightest there and holds at every look.
+    `density`: propensities are densities of continuous actions. Of one constraint: its `limit`, and
+    whether it is measured as a `mean_cost`. `window_hours`: length of the windows. `feature_sd`: sd of one
+    feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward` and `outcome` there, where
+    it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
+    feature, in the order of their bins in a sample of states.
     """
 
     reward_low: float = 0.0
@@ -78,6 +84,14 @@ class Settings:
     episodes: bool = False
     discount: float = 1.0
     n_star: float | None = None
+    density: bool = False
+    limit: float = 0.0
+    mean_cost: bool = False
+    window_hours: int = 1
+    feature_sd: float = math.nan
+    moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    decile: int = 0
+    joint_bins: tuple[int, ...] = ()
 
     @property
     def reward_centre(self) -> float:

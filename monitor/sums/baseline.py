@@ -25,8 +25,11 @@ from monitor.metrics.constraint import variance_inflation
 from monitor.metrics.divergence import block_maxima
 from monitor.metrics.sums import Sums
 from monitor.store import StoreError, literal, quoted
+from monitor.sums.attribution import frozen_rewards
 from monitor.sums.family import Frozen
+from monitor.sums.moments import cost_spreads, moments
 from monitor.sums.state import bin_of
+from monitor.sums.state_sample import frozen_sample
 
 MIN_ROWS = 1000
 QUANTILE_BINS = 20
@@ -59,6 +62,34 @@ class Baseline:
 
     def n_blocks(self, feature: str) -> int:
         return int(self.body["features"][feature]["n_blocks"])
+
+    @property
+    def cost_spread(self) -> dict[str, tuple[float, int]]:
+        """sd of the mean cost of windows, and their number, of each constraint; a baseline that was frozen
+        by an older version has none."""
+        return {k: (float(v["sd"]), int(v["windows"])) for k, v in self.body.get("cost_spread", {}).items()}
+
+    @property
+    def moments(self) -> dict[str, tuple[float, float]]:
+        """Mean and sd of the reward, and of proxy and outcome where both are known; none in a baseline that
+        was frozen by an older version."""
+        return {k: (float(mean), float(sd)) for k, (mean, sd) in self.body.get("moments", {}).items()}
+
+    def feature_sd(self, feature: str) -> float:
+        """sd of a numeric feature, NaN where there is none."""
+        sd = self.body["features"].get(feature, {}).get("sd")
+        return math.nan if sd is None else float(sd)
+
+    @cached_property
+    def sample(self) -> Sums | None:
+        """A sample of states, the bins of all features in the key; None in a baseline that was frozen by an
+        older version or has no features."""
+        rows = self.body.get("state_sample")
+        if not rows or not rows["hour"]:
+            return None
+        hour = np.asarray(rows["hour"], dtype=np.int64)
+        bucket = np.asarray(rows["bucket"], dtype=np.int64)
+        return Sums(hour, bucket, np.asarray(rows["codes"], dtype=object), {"n": np.ones(len(hour))})
 
     @cached_property
     def _sums(self) -> dict[str, Sums]:
@@ -119,6 +150,10 @@ def freeze(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) 
         "rows": int(rows),
         "features": features,
         "phi": {k: _phi(connection, config, k, window) for k in config.soft},
+        "cost_spread": cost_spreads(connection, config, _within(config), window),
+        "state_sample": frozen_sample(connection, features, _within(config)),
+        "rewards": frozen_rewards(connection, config, features, _within(config)),
+        "moments": moments(connection, config, _within(config)),
         "usual": _usual(connection, config),
         "action_sd": _action_sd(connection, config),
         "actions": _column(connection, config, "COUNT(DISTINCT action)"),

@@ -33,7 +33,8 @@ class Family:
     `inner` is the column that stays as `Sums.key`; `outer` says the table's key picks the Sums.
     `sampled`: single rows, merged by keeping those of smallest `row_hash`.
     `whole_episodes`: an hour is summed from every row of the episodes that are counted in it.
-    `daily`: no metric tells hours of a day apart, so that long windows may be read by day."""
+    `daily`: no metric tells hours of a day apart, so that long windows may be read by day.
+    `optional`: only some logs have what it sums; no readings are made of it where they do not."""
 
     name: str
     sums: tuple[str, ...]
@@ -46,6 +47,7 @@ class Family:
     sampled: bool = False
     whole_episodes: bool = False
     daily: bool = False
+    optional: bool = False
 
 
 def number(value: float) -> str:

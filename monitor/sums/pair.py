@@ -26,6 +26,7 @@ def _select(config: Config, baseline: Frozen | None) -> str:
         beside = f"({paired} OR {_both(config)})"
         paired, differ = _either(paired, differ, *_apart(config, baseline, DIFFERENT_SD))
         known, large = _either(known, large, *_apart(config, baseline, LARGE_SD))
+    kl, unsupported = _kl(config)
     return f"""
         SELECT policy_id, candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
             COUNT(*) AS n_rec,
@@ -39,11 +40,22 @@ def _select(config: Config, baseline: Frozen | None) -> str:
             COALESCE(SUM(CASE WHEN cross_agreement IS NULL THEN NULL ELSE 1e0 - probs_agreement END), 0e0)
                 AS d0,
             COALESCE(SUM(total_variation), 0e0) AS tv,
+            COUNT({kl}) AS n_kl,
+            SUM(CASE WHEN {unsupported} > 0e0 THEN 1 ELSE 0 END) AS n_kl_inf,
+            COALESCE(SUM(CASE WHEN {unsupported} > 0e0 THEN NULL ELSE {kl} END), 0e0) AS kl,
             SUM(CASE WHEN {known} THEN 1 ELSE 0 END) AS n_known,
             SUM(CASE WHEN {known} AND {large} THEN 1 ELSE 0 END) AS n_large
         FROM decisions
         WHERE candidate_id <> ''
         GROUP BY 1, 2, 3, 4, 5"""
+
+
+def _kl(config: Config) -> tuple[str, str]:
+    """SQL of KL(candidate‖safe) of a row that the safe policy controlled, and of what it does not support."""
+    if not (config.maps("action_probs") and config.maps("candidate_probs")):
+        return "CAST(NULL AS DOUBLE)", "CAST(NULL AS DOUBLE)"
+    safe = f"policy_id = {literal(config.policies.safe)}"
+    return f"(CASE WHEN {safe} THEN candidate_kl END)", f"(CASE WHEN {safe} THEN unsupported_mass END)"
 
 
 def _usual(baseline: Frozen | None) -> tuple[str, str]:
@@ -80,7 +92,10 @@ def _both(config: Config) -> str:
 
 FAMILY = Family(
     "pair",
-    ("n_rec", "n_beside", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv", "n_known", "n_large"),
+    (
+        *("n_rec", "n_beside", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv"),
+        *("n_kl", "n_kl_inf", "kl", "n_known", "n_large"),
+    ),
     _select,
     by_candidate=True,
     daily=True,

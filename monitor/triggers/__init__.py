@@ -93,7 +93,11 @@ TRIGGERS: dict[str, Trigger] = {
         judged=reward_drop.judged,
     ),
     "constraint": Trigger(
-        constraint.constraint, ("violation_rate",), constraint.ConstraintParams, (1, 1), constraint.facts
+        constraint.constraint,
+        ("violation_rate", "mean_cost"),
+        constraint.ConstraintParams,
+        (1, 1),
+        constraint.facts,
     ),
     "state_shift": Trigger(
         state_shift.state_shift,

@@ -26,8 +26,9 @@ class Healthy:
 @dataclass(frozen=True)
 class Context:
     """For one trigger, policy and key. `limits` are (limit, margin) of each soft constraint, `inflation`
-    φ of each, `features` the number of state features, `longest_gap` the longest time without a decision
-    in the baseline. `pending` are the starts of windows that tripped and are not confirmed yet,
+    φ of each, `measures` how each is measured, `spread` σ of the mean costs of the baseline's windows and
+    the number of these. `features` is the number of state features, `longest_gap` the longest time without
+    a decision in the baseline. `pending` are the starts of windows that tripped and are not confirmed yet,
     `excluded()` of windows of incidents that a person acknowledged as real.
     """
 
@@ -43,6 +44,8 @@ class Context:
     healthy: Healthy
     pending: frozenset[datetime]
     excluded: Callable[[], frozenset[datetime]]
+    measures: Mapping[str, str] = field(default_factory=dict)
+    spread: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
     def own(self) -> bool:

@@ -17,6 +17,7 @@ from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide
 from monitor.metrics.sequence import multiplier
 from monitor.metrics.sums import Settings
+from monitor.sums import FAMILIES
 from monitor.triggers.e_detector import likelihood_of_decisions, shiryaev_roberts
 from monitor.triggers.firing import confirmed
 from monitor.triggers.reward_drop import RewardDropParams, reward_drop
@@ -167,19 +168,8 @@ def test_a_drop_of_four_sd_is_mostly_confirmed_two_windows_after_its_first():
     assert found / 60 > 0.75
 
 
-COLUMNS = {
-    "reward": "n n_reward k1 k2 r1 r2 n_not01 n_one",
-    "constraint": "n n_null x k1 k2 v1 c1",
-    "action": "n n_p kp h1 n_h kh hp",
-    "state": "n",
-    "baseline": "n",
-    "pair": "n_rec n_beside n_pair n_diff n_p s1 n_dist d1 d0 tv n_known n_large",
-    "offpolicy": "n_rows n_missing_p n_missing_q n_missing_r n k1 w1 wr1 r1 w2 w2r wr2 r2 wra w_max w_min "
-    "n_over10 n_not01 n_one",
-    "sample": "row_hash reward",
-    "units": "n_units k1 k2 w1 w2",
-    "quality": "n",
-}
+COLUMNS = {name: family.sums for name, family in FAMILIES.items()}
+COLUMNS |= {"baseline": ("n",), "baseline_sample": ("n",)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -192,7 +182,7 @@ COLUMNS = {
 def test_nothing_is_ever_judged_from_nothing(cells, value, days, plant):
     hour, bucket = 480_000 + days * np.arange(cells), np.where(np.arange(cells) % 2, -1, 3)
     states = {
-        family: sums(hour, bucket, 0, **{name: [value] * cells for name in names.split()})
+        family: sums(hour, bucket, 0, **{name: [value] * cells for name in names})
         for family, names in COLUMNS.items()
     }
     for name, metric in METRICS.items():

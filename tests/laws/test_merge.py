@@ -18,6 +18,7 @@ FROZEN = Frozen(
     },
     {"north": ["a", "b"], "south": ["b"]},
 )
+BESIDE = ("model", "action_step")
 PLACE = "policy_id, candidate_id, hour, bucket, key"
 APART = ("sample", "quality", "units")
 VIEWS = ("unit_rewards", "segment_rewards")
@@ -43,7 +44,7 @@ def both(decisions, loaded: Loaded) -> duckdb.DuckDBPyConnection:
 BY_ROW = [n for n, f in FAMILIES.items() if n not in (*APART, *VIEWS) and not f.whole_episodes]
 
 
-@pytest.mark.parametrize("name", BY_ROW)
+@pytest.mark.parametrize("name", [n for n in BY_ROW if n not in BESIDE and not FAMILIES[n].sampled])
 def test_sums_of_two_logs_merge_into_the_sums_of_both(name, decisions, loaded) -> None:
     import pandas as pd
 
@@ -99,3 +100,30 @@ def test_counts_of_rejects_and_faults_merge_exactly(decisions, loaded) -> None:
     connection = both(decisions, loaded)
     found = summed(connection, loaded, "quality").groupby("key")["n"].sum().to_dict()
     assert found == {"rows": 8000, "rejects:x": 50, "faults:x": 50}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_decisions_beside_each_other_merge_where_no_episode_is_in_both_logs(name, decisions, loaded) -> None:
+    import pandas as pd
+
+    def own(connection):
+        connection.execute(
+            "UPDATE decisions SET episode_id = CONCAT(split_part(decision_id, '-', 1), ' ', unit_hash % 40)"
+        )
+        return summed(connection, loaded, name)
+
+    place, columns = PLACE.split(", "), list(FAMILIES[name].sums)
+    parts = pd.concat([own(decisions(1)), own(decisions(2))])
+    merged = parts.groupby(place)[columns].sum().sort_index()
+    whole = own(both(decisions, loaded)).set_index(place)[columns].sort_index()
+    assert len(whole) > 0 and merged["n"].equals(whole["n"].astype(merged["n"].dtype))
+    np.testing.assert_allclose(merged.to_numpy(float), whole.to_numpy(float), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["critic_sample", "goodhart_sample", "state_sample"])
+def test_samples_of_pairs_merge_exactly(name, decisions, loaded) -> None:
+    columns = ["policy_id", "hour", "key", *FAMILIES[name].sums]
+    rows = lambda frame: sorted(map(tuple, frame[columns].to_numpy()))  # noqa: E731
+    parts = rows(summed(decisions(1), loaded, name)) + rows(summed(decisions(2), loaded, name))
+    assert sorted(parts) == rows(summed(both(decisions, loaded), loaded, name))
+    assert len(parts) > 1000

@@ -46,7 +46,7 @@ def test_keys_of_later_versions_are_refused_as_not_available_yet(tmp_path, line)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("limit: 0.02, margin: 0.01}", "limit: 0.02, margin: 0.01, measure: mean_cost}"),
+        ("limit: 0.02, margin: 0.01}", "limit: 0.02, margin: 0.01, measure: episode_cost}"),
         ("kind: file", "kind: webhook"),
     ],
 )

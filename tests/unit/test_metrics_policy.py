@@ -136,3 +136,48 @@ def test_recommended_share_is_counted_over_all_decisions():
     pair, reward = sums([0], [0], "", n_rec=[1000.0], n_beside=[999.0]), sums([0], [0], "", n=[1000.0])
     found = measure("recommended_share", pair=pair, reward=reward)
     assert (found.value, found.low, found.high) == (0.999, 0.999, 0.999)
+
+
+def test_densities_have_a_differential_entropy_and_no_number_of_actions():
+    n = 300
+    wide = action_sums(np.zeros(n, int), np.arange(n), np.arange(n) % 3, np.full(n, 4.0))
+    found = measure("action_entropy", Settings(density=True), action=wide)
+    assert found.value == pytest.approx(-math.log(4))
+    assert "differential" in found.method
+    for name in ("action_entropy_ratio", "effective_actions", "never_taken_actions"):
+        assert measure(name, Settings(density=True, n_actions=3), action=wide).reason == "n_actions_unknown"
+
+
+def test_effective_actions_of_a_uniform_policy_are_all_of_them():
+    n = 400
+    uniform = action_sums(np.zeros(n, int), np.arange(n), np.arange(n) % 4, np.full(n, 0.25))
+    found = measure("effective_actions", action=uniform)
+    assert (found.value, found.low, found.high) == (pytest.approx(4), pytest.approx(4), pytest.approx(4))
+    assert measure("never_taken_actions", Settings(n_actions=6), action=uniform).value == 2
+
+
+def explored_sums(explored, unit, size=4):
+    one, x = np.ones(len(unit)), np.asarray(explored, float)
+    none = 0 * one
+    return summed(np.zeros(len(unit), int), unit, {
+        "n": one, "n_x": x, "k1": one, "k2": one, "kx": x, "e1": x * size / (size - 1),
+        "a1": one * size / (size - 1), "n_greedy": none, "n_explored": none, "kg": none, "ke": none,
+        "rg": none, "re": none,
+    })
+
+
+def test_exploration_of_an_epsilon_greedy_policy_is_its_epsilon():
+    rng = np.random.default_rng(9)
+    n, epsilon = 40_000, 0.2
+    explored = (rng.random(n) < epsilon) & (rng.integers(0, 4, n) != 0)
+    found = measure("exploration_rate", exploration=explored_sums(explored, np.arange(n)))
+    assert found.low < epsilon < found.high
+    assert found.value == pytest.approx(explored.mean() * 4 / 3)
+
+
+def test_a_policy_that_never_explores_has_an_upper_end():
+    found = measure("exploration_rate", exploration=explored_sums(np.zeros(640), np.arange(640)))
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert 0 < found.high < 0.1
+    never = explored_sums(np.zeros(9), np.arange(9))
+    assert measure("exploration_cost", exploration=never).reason == "no_data"

@@ -160,6 +160,46 @@ def test_an_unknown_rule_is_an_error():
 
 def test_triggers_read_metrics_that_exist_for_the_same_kind_of_subject():
     for name, trigger in TRIGGERS.items():
-        assert {METRICS[metric].per for metric in trigger.metrics} == {trigger.per}, name
+        kinds = {METRICS[metric].per for metric in trigger.metrics}
+        assert {"constraint" if kind == "cost" else kind for kind in kinds} == {trigger.per}, name
         assert trigger.matures == any(METRICS[metric].matures for metric in trigger.metrics), name
         assert trigger.function({metric: [] for metric in trigger.metrics}, trigger.params()) is None
+
+
+COSTLY = ConstraintParams(0.5, 0.2, 2, measure="mean_cost", spread=0.1, spread_windows=168)
+
+
+def costs(values, n=60):
+    kept = [(i, value) for i, value in enumerate(values) if value is not None]
+    return {"mean_cost": [reading("mean_cost", i, value, n) for i, value in kept]}
+
+
+def test_a_mean_cost_trips_beyond_its_margin_and_students_tail():
+    t = stats.t.isf(0.01 / (4 * 2), 167)
+    wide = ConstraintParams(0.5, 0.2, 2, measure="mean_cost", spread=0.3, spread_windows=168)
+    assert constraint(costs([0.5, 0.5 + 0.3 * t * 0.999]), wide) is None
+    fired = constraint(costs([0.5, 0.5 + 0.3 * t * 1.001]), wide)
+    assert fired is not None and fired.limit == pytest.approx(0.7)
+    assert fired.state["tail"] == pytest.approx(0.01 / 8, rel=0.02)
+    assert "mean cost" in fired.message
+    assert constraint(costs([0.6999]), COSTLY) is None
+    assert constraint(costs([0.7001]), COSTLY) is None
+    assert constraint(costs([0.9]), COSTLY) is not None
+
+
+def test_costs_too_small_for_one_window_trip_on_several_pooled():
+    t = stats.t.isf(0.01 / (4 * 2), 167)
+    wide = ConstraintParams(0.5, 0.2, 2, measure="mean_cost", spread=0.3, spread_windows=168)
+    just = 0.5 + 0.3 * t / 3**0.5 * 1.001
+    assert constraint(costs([0.2, 0.2, just]), wide) is None
+    fired = constraint(costs([just, just, just]), wide)
+    assert fired is not None and fired.state["windows"] == 3
+    assert constraint(costs([just, None, just]), wide) is None
+
+
+def test_a_mean_cost_without_a_baseline_is_not_judged_but_for_a_limit_of_zero():
+    unknown = ConstraintParams(0.5, 0.2, measure="mean_cost")
+    assert constraint(costs([100.0] * 30), unknown) is None
+    assert constraint(costs([0.001]), ConstraintParams(0.0, measure="mean_cost")) is not None
+    still = ConstraintParams(0.5, 0.2, measure="mean_cost", spread=0.0, spread_windows=72)
+    assert constraint(costs([0.71]), still) is not None

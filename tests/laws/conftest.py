@@ -1,0 +1,24 @@
+"""The laws hold for every family: their configuration maps what a model predicts, too."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor import config as configuration
+from monitor.config import Loaded
+from tests.conftest import CONFIG
+
+SOURCE = '    - {paths: ["logs/*.jsonl"], format: jsonl}\n'
+PLANNED = (
+    '    - {paths: ["planned/*.jsonl"], format: jsonl, '
+    "columns: {policy_id: policy, predicted_load: load_next}}\n"
+)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Loaded:
+    """The small configuration of the other tests, and a second source."""
+    assert SOURCE in CONFIG
+    path = tmp_path / "monitor.yaml"
+    path.write_text(CONFIG.replace(SOURCE, SOURCE + PLANNED), "utf-8")
+    return configuration.load(path)
