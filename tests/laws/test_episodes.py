@@ -294,3 +294,29 @@ def test_a_window_without_an_episode_is_never_judgeable(config) -> None:
     for metric, row in METRICS.items():
         if set(row.families) & set(WHOLE):
             assert not sheet.estimate(metric, "old", HOUR, HOUR + 1, "new").judgeable, metric
+
+
+def test_a_critic_is_held_against_the_return_from_each_step_on(store, config) -> None:
+    from monitor.metrics.sums import Settings
+
+    table = holes(table_of(log_of(1, 300, cut=6)), 0.01)
+    arrive(store, table)
+    build(store, config, None)
+    rows = defaultdict(list)
+    for row in table.to_pylist():
+        rows[row["episode_id"]].append(row)
+    found = []
+    for steps in rows.values():
+        steps.sort(key=lambda r: r["step"])
+        for t, row in enumerate(steps):
+            rest = [r["reward"] for r in steps[t:]]
+            if None not in rest:
+                gap = row["q_value"] - sum(DISCOUNT**i * r for i, r in enumerate(rest))
+                found.append((gap, 1 / row["keep_prob"]))
+    assert len(found) < len(table)
+    gap, k = np.array(found).T
+    cells = sheet_of(store, config).cells("critic", "old", "", "", HOUR, HOUR + 200)
+    settings = Settings(moments={"reward": (0.5, 0.3)})
+    value = METRICS["critic_gap"].function({"critic": cells}, settings)
+    assert value.value == pytest.approx(np.average(gap, weights=k) / 0.3, abs=1e-9)
+    assert value.n == len(found)
