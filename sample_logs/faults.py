@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from sample_logs.news import COMPLAINT_RATE, World
+from sample_logs.news import COMPLAINT_RATE, Stage, World
 
 CREEP_PER_HOUR = 0.0025
 CREEP_CEILING = 0.15
@@ -20,11 +21,14 @@ CREEP_CEILING = 0.15
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, in a sentence, and the rollback trigger that should see it (None: a later one)."""
+    """What goes wrong, in a sentence; the trigger that should see it first (None: none does), what it does
+    in a live log, and the only stage whose log shows it to that trigger (None: both)."""
 
     apply: Callable[[World, np.ndarray], World]
     what: str
     trigger: str | None
+    action: Literal["rollback", "escalate"] = "rollback"
+    only: Stage | None = None
 
 
 def reward_collapse(world: World, hours: np.ndarray) -> World:
@@ -90,8 +94,16 @@ FAULTS: dict[str, Fault] = {
     "hard_violation": Fault(hard_violation, "one decision breaks the hard constraint", "constraint"),
     "audience_shift": Fault(audience_shift, "an older audience arrives", "state_shift"),
     "irreversible": Fault(irreversible, "one action that cannot be undone", "irreversible"),
-    "action_collapse": Fault(action_collapse, "the candidate picks one article for everybody", None),
+    "action_collapse": Fault(
+        action_collapse,
+        "the candidate picks one article for everybody",
+        "entropy_collapse",
+        "escalate",
+        "live",
+    ),
     "two_mode_reward": Fault(two_mode_reward, "half of the users click, half hardly ever", None),
-    "missing_propensity": Fault(missing_propensity, "three in ten propensities are not logged", None),
+    "missing_propensity": Fault(
+        missing_propensity, "three in ten propensities are not logged", "support", "escalate", "shadow"
+    ),
     "proxy_up_outcome_down": Fault(proxy_up_outcome_down, "clicks rise, satisfaction falls", None),
 }

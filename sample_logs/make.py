@@ -180,11 +180,12 @@ def _catalogue() -> dict[str, SampleLog]:
             fault=fault,
             planted=PLANTED,
             threshold_hour=_threshold_hour() if fault == "constraint_creep" else None,
-            trigger=FAULTS[fault].trigger,
-            action="rollback" if FAULTS[fault].trigger else None,
+            trigger=found.trigger if seen else None,
+            action=found.action if found.trigger and seen else None,
         )
         for stage in stages
-        for fault in FAULTS
+        for fault, found in FAULTS.items()
+        for seen in [found.only in (None, stage)]
     ]
     return {log.name: log for log in healthy + faulty}
 
