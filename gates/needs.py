@@ -21,6 +21,15 @@ REASONS: dict[str, tuple[str, str]] = {
         "it is too early for a look at it",
         "200 decisions or more in 20 groups of units or more, 1/1900 of `looks.tightest_at` at the least",
     ),
+    "not_independent": (
+        "it only holds for independent decisions",
+        "`unit: decision` in monitor.yaml, if decisions really are independent",
+    ),
+    "policy_changes": (
+        "it only holds for a policy that does not change while it is judged",
+        "a log without `policy_version`, of a policy that stays as it is",
+    ),
+    "dropped_rows": ("it only holds where no decision was dropped", "a log of every decision"),
     "low_days": ("too few days", "more days of evidence"),
     "low_ess": (
         "the effective sample size is too small",

@@ -21,7 +21,7 @@ from monitor.config import Config, Loaded
 from monitor.journal import Event, Journal
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, Reading, exact, missing
-from monitor.metrics.trend import slope
+from monitor.metrics.trend import MIN_DAYS, slope
 from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
 from monitor.sheet import Sheet
 from monitor.store import has_table
@@ -371,7 +371,7 @@ class StoreEvidence:
         days = [r for r in self.daily(metric) if r.estimate.because("low_units").reason == "low_units"]
         days = [r for r in days if math.isfinite(r.estimate.value)]
         numbers = np.asarray([hour_of(r.window_start) / DAY for r in days])
-        return slope(numbers, np.asarray([r.estimate.value for r in days]))
+        return slope(numbers, np.asarray([r.estimate.value for r in days]), tightest_at=MIN_DAYS)
 
     @cached_property
     def _stale(self) -> bool:

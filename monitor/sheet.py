@@ -129,6 +129,7 @@ class Sheet:
             reward_high=high,
             time_blocks=time_blocks(config),
             independent=config.unit == "decision",
+            versioned=config.maps("policy_version"),
             n_actions=body.get("n_actions") or body.get("actions"),
             n_tests=max(1, len(config.state.features)),
             episodes=config.maps("episode_id"),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from monitor.metrics import (
     actions,
+    bernstein,
     comparison,
     constraint,
     control,
@@ -59,6 +60,7 @@ METRICS: dict[str, Metric] = {
     "reward_q50": Metric(reward.reward_q50, ("sample",), "policy", True, windows=False),
     "reward_q75": Metric(reward.reward_q75, ("sample",), "policy", True, windows=False),
     "reward_q95": Metric(reward.reward_q95, ("sample",), "policy", True, windows=False),
+    "reward_bounded": Metric(bernstein.reward_bounded, ("reward",), "policy", True, windows=False),
     "return_mean": Metric(episode.return_mean, ("episode", "reward", "units"), "policy", True),
     "return_sd": Metric(episode.return_sd, ("episode", "reward"), "policy", True),
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
@@ -121,6 +123,7 @@ METRICS: dict[str, Metric] = {
     "ips": Metric(offpolicy.ips, ("offpolicy",), "pair", True),
     "snips": Metric(offpolicy.snips, ("offpolicy", "units"), "pair", True),
     "lift": Metric(offpolicy.lift, ("offpolicy",), "pair", True),
+    "ips_bounded": Metric(bernstein.ips_bounded, ("offpolicy",), "pair", True, windows=False),
     "ess": Metric(offpolicy.ess, ("offpolicy",), "pair", True),
     "ess_share": Metric(offpolicy.ess_share, ("offpolicy",), "pair", True),
     "weight_mean": Metric(offpolicy.weight_mean, ("offpolicy",), "pair", True),

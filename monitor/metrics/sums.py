@@ -58,6 +58,7 @@ class Settings:
 
     `reward_low`, `reward_high`: `reward.range`. `time_blocks`: units are blocks of time (one
     plant), so uncertainty comes from days alone. `independent`: `unit: decision` was declared.
+    `versioned`: the log may name versions of a policy, which then changes while it runs.
     `episodes`: the log names episodes; `discount`: γ of their returns.
     `n_actions`: size of the action set where it is known. `n_tests`: size of the family of tests.
     Of the frozen baseline of one feature: `interior_bins` (0 for categories), `block_maxima` (for
@@ -76,6 +77,7 @@ class Settings:
     reward_high: float = 1.0
     time_blocks: bool = False
     independent: bool = False
+    versioned: bool = False
     n_actions: int | None = None
     n_tests: int = 1
     interior_bins: int = 0

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from monitor.metrics.estimate import LEVEL, Estimate, missing
 from monitor.metrics.jackknife import Array
+from monitor.metrics.sequence import multiplier
 
 MIN_DAYS = 14
 MAX_DAYS = 28
@@ -53,7 +54,7 @@ def mann_kendall(days: ArrayLike, values: ArrayLike) -> MannKendall:
     found = score(t, x)
     if not found.variance > 0:
         return MannKendall(1.0, 1.0, _median(_slopes(t, x)), math.nan, math.nan, len(x))
-    low, high = _sen(_slopes(t, x), found.variance, LEVEL)
+    low, high = _sen(_slopes(t, x), found.variance, SIGNIFICANT)
     up, down = float(ndtr(-found.z)), float(ndtr(found.z))
     return MannKendall(up, down, _median(_slopes(t, x)), low, high, len(x))
 
@@ -70,11 +71,15 @@ def score(days: ArrayLike, values: ArrayLike) -> Score:
     return Score(s, variance, float((s - np.sign(s)) / math.sqrt(variance)) if variance > 0 else 0.0)
 
 
-def slope(days: ArrayLike, values: ArrayLike, level: float = LEVEL, unit: str = "") -> Estimate:
+def slope(
+    days: ArrayLike, values: ArrayLike, unit: str = "", tightest_at: float | None = None
+) -> Estimate:
     """Theil–Sen slope, the median of (x_j − x_i)/(t_j − t_i), in `unit` per day.
 
     Interval: Sen's, the slopes of rank (N ∓ C)/2 with C = z·√Var(S), N pairs, Var(S) as in
-    `score`. Fewer than 14 days: `low_n`. Source: Theil 1950; Sen 1968.
+    `score`. Fewer than 14 days: `low_n`. z is 1.96 for one look; with `tightest_at`, a number of
+    days, m of the confidence sequence whose n is Σ(t − t̄)², which is what the precision of a slope
+    grows with: a mixture over slopes, flat over levels. Source: Theil 1950; Sen 1968.
     """
     per_day = f"{unit} per day".strip()
     t, x = np.asarray(days, dtype=np.float64), np.asarray(values, dtype=np.float64)
@@ -85,9 +90,12 @@ def slope(days: ArrayLike, values: ArrayLike, level: float = LEVEL, unit: str = 
     if len(np.unique(t)) < MIN_DAYS:
         return missing("low_n", per_day, len(x))
     slopes = _slopes(t, x)
-    low, high = _sen(slopes, score(t, x).variance, level)
-    method = f"Theil-Sen slope of {len(x)} days, Sen's interval"
-    return Estimate(float(np.median(slopes)), low, high, level, len(x), per_day, method)
+    z, method = SIGNIFICANT, f"Theil-Sen slope of {len(x)} days, Sen's interval"
+    if tightest_at is not None:
+        z = multiplier(float(((t - t.mean()) ** 2).sum()), (tightest_at**3 - tightest_at) / 12)
+        method = f"confidence sequence tightest at {tightest_at:.6g} days, {method}"
+    low, high = _sen(slopes, score(t, x).variance, z)
+    return Estimate(float(np.median(slopes)), low, high, LEVEL, len(x), per_day, method)
 
 
 def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
@@ -111,10 +119,8 @@ def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
     return float(1 + 2 / (n * (n - 1) * (n - 2)) * ((n - lag) * (n - lag - 1) * (n - lag - 2) @ rho))
 
 
-def _sen(slopes: Array, variance: float, level: float) -> tuple[float, float]:
-    from scipy.special import ndtri
-
-    width = float(ndtri((1 + level) / 2)) * math.sqrt(variance)
+def _sen(slopes: Array, variance: float, z: float) -> tuple[float, float]:
+    width = z * math.sqrt(variance)
     lower = math.floor((len(slopes) - width) / 2) - 1
     upper = math.ceil((len(slopes) + width) / 2)
     low = float(slopes[lower]) if lower >= 0 else math.nan

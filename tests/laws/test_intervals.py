@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.metrics import METRICS
+from monitor.metrics.bernstein import reward_bounded
 from monitor.metrics.constraint import violation_rate
 from monitor.metrics.estimate import Estimate, Reading
 from monitor.metrics.intervals import t_quantile
 from monitor.metrics.jackknife import jackknife
 from monitor.metrics.ratios import divide
-from monitor.metrics.sequence import multiplier
+from monitor.metrics.sequence import multiplier, tuning
 from monitor.metrics.sums import Settings
+from monitor.metrics.trend import slope
 from monitor.sums import FAMILIES
 from monitor.triggers.e_detector import likelihood_of_decisions, shiryaev_roberts
 from monitor.triggers.firing import confirmed
 from monitor.triggers.reward_drop import RewardDropParams, reward_drop
-from tests.naive_sums import constraint_sums, state_sums, summed, sums, unit_sums
+from tests.naive_sums import constraint_sums, reward_sums, state_sums, summed, sums, unit_sums
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -82,14 +84,69 @@ def test_a_confidence_sequence_misses_at_most_as_often_as_it_says_however_often_
     looks = slice(99, None)
     m = np.array([multiplier(k, 1000, 0.1) for k in n[looks]])
     ever = fixed = 0
-    for _ in range(300):
+    for _ in range(1000):
         at = np.cumsum(rng.random(10_000) < 0.5) / n
         se = np.sqrt(np.maximum(at * (1 - at), 1e-9) / n)[looks]
         off = np.abs(at[looks] - 0.5)
         ever += (off > m * se).any()
         fixed += (off > 1.645 * se).any()
-    assert ever / 300 <= 0.1
-    assert fixed / 300 > 0.5
+    assert ever / 1000 <= 0.1
+    assert 0.65 < fixed / 1000 < 0.8
+
+
+def test_rare_events_are_held_from_the_twentieth_row_where_standard_errors_are_not():
+    from scipy.special import betaincinv, ndtr
+
+    rng = np.random.default_rng(9)
+    n = np.arange(1, 5_001)
+    m = np.array([multiplier(k, 1000) for k in n[19:]])
+    alpha = 2 * ndtr(-np.minimum(m, 37))
+    events = np.cumsum(rng.random((400, 5000)) < 0.005, axis=1)[:, 19:]
+    most = int(events.max())
+    x, size = np.arange(most + 1)[:, None], n[19:]
+    low = np.where(x > 0, betaincinv(np.maximum(x, 1), size - x + 1, alpha / 2), 0.0)
+    high = betaincinv(x + 1, np.maximum(size - x, 1), 1 - alpha / 2)
+    place = np.arange(len(size))
+    missed = (low[events, place] > 0.005) | (high[events, place] < 0.005)
+    v = events / size
+    normal = np.abs(v - 0.005) > m * np.sqrt(v * (1 - v) / size)
+    assert missed.any(axis=1).mean() <= 0.05
+    assert normal.any(axis=1).mean() > 0.8
+    states = {"constraint": constraint_sums(np.zeros(40, int), np.arange(40), np.zeros(40))}
+    ours = violation_rate(states, Settings(n_star=1000, independent=True))
+    assert ours.high == pytest.approx(high[0, 20])
+
+
+def test_the_tuning_of_the_sequence_has_the_values_of_its_definition():
+    assert tuning(1000, 1000) == pytest.approx(8.2119681, abs=1e-7)
+    found = [multiplier(k * 1000, 1000) for k in (0.1, 1, 10)]
+    assert found == pytest.approx([3.823218, 3.035122, 3.246311], abs=1e-6)
+
+
+def test_a_slope_that_is_looked_at_every_day_is_held_by_its_sequence_and_not_by_sens_interval():
+    rng = np.random.default_rng(10)
+    ever = once = 0
+    for _ in range(120):
+        x, t = rng.normal(size=42), np.arange(42.0)
+        kinds = [[slope(t[:k], x[:k], tightest_at=at) for k in range(14, 43, 4)] for at in (14, None)]
+        missed = [any(not s.low <= 0 <= s.high for s in found) for found in kinds]
+        ever, once = ever + missed[0], once + missed[1]
+    assert ever / 120 <= 0.05 < 0.08 < once / 120
+
+
+def test_the_bounded_mean_is_held_at_every_look():
+    rng = np.random.default_rng(11)
+    hour = np.repeat(np.arange(25), 40)
+    ever = 0
+    for _ in range(150):
+        states = reward_sums(hour, np.arange(1000), rng.beta(0.2, 0.8, 1000))
+        for k in range(1, 26, 2):
+            found = reward_bounded({"reward": states.where(states.hour < k)}, Settings(independent=True))
+            if not found.low <= 0.2 <= found.high:
+                ever += 1
+                break
+    assert ever / 150 <= 0.05
+    assert found.high - found.low < 0.2
 
 
 def test_p_of_an_unchanged_feature_is_uniform():

@@ -45,3 +45,19 @@ def test_rules_used_elsewhere_call_most_unchanged_hours_shifted_and_ours_does_no
     independent = [float(cell.strip(" %")) for cell in rows[0][2:5]]
     assert independent[0] > 80 and independent[1] > 80 and independent[2] < 1
     assert shown.count(": met") == 3
+
+
+def test_the_coverage_of_every_interval_is_told_beside_what_others_do() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "coverage.py"), "--quick"]
+    done = subprocess.run(
+        [*command, "--only", "independent", "--workers", "1"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    assert {len(row) for row in rows} == {10}
+    ours = [row for row in rows[2:] if not row[0].startswith("(")]
+    assert {"mean", "share", "slope", "quantile .05", "Bernstein mean"} <= {row[0] for row in ours}
+    assert all(float(row[3].removesuffix(" UNDER")) > 80 for row in ours), done.stdout
+    rivals = [row for row in rows[2:] if row[0] == "(mean)" and int(row[1]) > 1]
+    assert rivals and all(float(row[3].removesuffix(" UNDER")) < 90 for row in rivals)
+    assert "independent" in done.stderr

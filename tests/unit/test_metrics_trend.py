@@ -71,7 +71,7 @@ def test_serial_correlation_makes_the_test_slower_to_reject():
 def test_slope_equals_scipys_theil_sen_estimate_with_ranks_rounded_outwards():
     rng = np.random.default_rng(1)
     days, values = np.arange(20.0), 0.05 * np.arange(20) + rng.normal(0, 0.3, 20)
-    found = slope(days, values, 0.95, "share")
+    found = slope(days, values, "share")
     expected = stats.theilslopes(values, days, 0.95)
     assert found.value == pytest.approx(expected.slope)
     assert hamed_rao(values, days) <= 1
