@@ -253,7 +253,7 @@ def _used(node: Any, prefix: str = "", model: Any = configuration.Config) -> Ite
 def _tickets() -> Iterator[dict[str, Any]]:
     """A log of the README's shape: 1 200 tickets a day, rules decide, a bandit recommends from day 8."""
     rng = random.Random(20250901)
-    start, days, daily = datetime(2025, 9, 1, tzinfo=UTC), 26, 1200
+    start, days, daily = datetime(2025, 9, 1, tzinfo=UTC), 33, 1200
     kinds, teams = ("invoice", "bug", "offer"), ("billing", "tech", "sales", "general")
     for i in range(days * daily):
         at = start + timedelta(days=(i + rng.random()) / daily)

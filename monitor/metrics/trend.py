@@ -79,7 +79,8 @@ def slope(
     Interval: Sen's, the slopes of rank (N ∓ C)/2 with C = z·√Var(S), N pairs, Var(S) as in
     `score`. Fewer than 14 days: `low_n`. z is 1.96 for one look; with `tightest_at`, a number of
     days, m of the confidence sequence whose n is Σ(t − t̄)², which is what the precision of a slope
-    grows with: a mixture over slopes, flat over levels. Source: Theil 1950; Sen 1968.
+    grows with: a mixture over slopes, flat over levels; `low_n` too where the days there are leave
+    an end open. Source: Theil 1950; Sen 1968.
     """
     per_day = f"{unit} per day".strip()
     t, x = np.asarray(days, dtype=np.float64), np.asarray(values, dtype=np.float64)
@@ -95,7 +96,8 @@ def slope(
         z = multiplier(float(((t - t.mean()) ** 2).sum()), (tightest_at**3 - tightest_at) / 12)
         method = f"confidence sequence tightest at {tightest_at:.6g} days, {method}"
     low, high = _sen(slopes, score(t, x).variance, z)
-    return Estimate(float(np.median(slopes)), low, high, LEVEL, len(x), per_day, method)
+    reason = "low_n" if tightest_at is not None and math.isnan(low + high) else None
+    return Estimate(float(np.median(slopes)), low, high, LEVEL, len(x), per_day, method, reason)
 
 
 def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
