@@ -72,6 +72,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "too much of the reward lies beyond the steps that can be told",
         "more episodes, shorter ones, or a candidate nearer to the policy that was logged",
     ),
+    "missing_features": (
+        "action, state, `candidate_probs` or reward is not known on more than 1 % of the steps",
+        "these columns with every decision",
+    ),
+    "no_termination": (
+        "no episode has terminated and rewards are not discounted",
+        "`terminal` on last steps, or `reward.discount` under 1",
+    ),
+    "ill_conditioned": (
+        "the model of the value cannot be told apart from others",
+        "logged decisions for every action the candidate takes, and no two features that say the same",
+    ),
     "missing_reward": (
         "in more than 1 % of the episodes a reward is not known",
         "a reward with every decision, or `missing_after_maturity: 0` where none means 0",

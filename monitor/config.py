@@ -361,6 +361,7 @@ class Config(Model):
     log: Log
     unit: Unit | Literal["decision"] | None = None
     state: State = State()
+    actions: list[str] = []
     season: Literal["24h", "7d"] = "24h"
     reward: Reward
     outcome: OutcomeColumn | None = None

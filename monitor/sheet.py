@@ -18,6 +18,7 @@ from monitor.sums.constraint import ENVELOPE
 from monitor.sums.read import Index, between, empty
 from monitor.sums.reward_age import ages
 
+DAY = 24
 KEYS: dict[str, Callable[[Config], list[str]]] = {
     "policy": lambda config: [""],
     "pair": lambda config: [""],
@@ -94,7 +95,8 @@ class Sheet:
         place = (family, policy, candidate if paired else "", key if shape.outer else "")
         if place not in self._cut:
             found = self.index(family).get(place[1:])
-            self._cut[place] = empty(family) if found is None else between(found, start, end)
+            last = end - DAY + 1 if shape.whole_days else end
+            self._cut[place] = empty(family) if found is None else between(found, start, max(start, last))
         return self._cut[place]
 
     def estimate(
@@ -134,6 +136,7 @@ class Sheet:
             n_tests=max(1, len(config.state.features)),
             episodes=config.maps("episode_id"),
             discount=config.reward.discount,
+            baseline_frozen=self.baseline is not None,
             n_star=self.n_star,
             density=config.log.propensity == "density",
             window_hours=int(config.window / timedelta(hours=1)),

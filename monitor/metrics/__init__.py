@@ -9,6 +9,7 @@ from typing import Literal
 from monitor.metrics import (
     actions,
     bernstein,
+    candidate_returns,
     comparison,
     constraint,
     control,
@@ -16,6 +17,7 @@ from monitor.metrics import (
     divergence,
     entropy,
     episode,
+    fqe,
     gaps,
     joint,
     modes,
@@ -51,6 +53,8 @@ class Metric:
     windows: bool = True
 
 
+RETURNS = ("returns", "sample", "episode")
+WEIGHTED_RETURNS = ("weighted_returns", "sequential")
 METRICS: dict[str, Metric] = {
     "unusable_share": Metric(quality.unusable_share, ("quality",), "log", False),
     "reward_mean": Metric(reward.reward_mean, ("reward", "units"), "policy", True),
@@ -63,6 +67,14 @@ METRICS: dict[str, Metric] = {
     "reward_bounded": Metric(bernstein.reward_bounded, ("reward",), "policy", True, windows=False),
     "return_mean": Metric(episode.return_mean, ("episode", "reward", "units"), "policy", True),
     "return_sd": Metric(episode.return_sd, ("episode", "reward"), "policy", True),
+    "return_skewness": Metric(episode.return_skewness, ("episode", "reward"), "policy", True, windows=False),
+    "return_kurtosis": Metric(episode.return_kurtosis, ("episode", "reward"), "policy", True, windows=False),
+    "return_q05": Metric(episode.return_q05, RETURNS, "policy", True, windows=False),
+    "return_q25": Metric(episode.return_q25, RETURNS, "policy", True, windows=False),
+    "return_q50": Metric(episode.return_q50, RETURNS, "policy", True, windows=False),
+    "return_q75": Metric(episode.return_q75, RETURNS, "policy", True, windows=False),
+    "return_q95": Metric(episode.return_q95, RETURNS, "policy", True, windows=False),
+    "return_cvar10": Metric(episode.return_cvar10, RETURNS, "policy", True, windows=False),
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
     "truncated_share": Metric(episode.truncated_share, ("episode", "reward"), "policy", True, windows=False),
     "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),
@@ -135,6 +147,22 @@ METRICS: dict[str, Metric] = {
     "pdis": Metric(sequential.pdis, ("sequential",), "pair", True, windows=False),
     "snpdis": Metric(sequential.snpdis, ("sequential",), "pair", True, windows=False),
     "sequential_dr": Metric(sequential.sequential_dr, ("sequential",), "pair", True, windows=False),
+    "fqe": Metric(fqe.fqe, ("fqe",), "pair", True, windows=False),
+    "sequential_dr_model": Metric(
+        fqe.sequential_dr_model, ("fqe", "sequential"), "pair", True, windows=False
+    ),
+    "candidate_return_q05": Metric(
+        candidate_returns.candidate_return_q05, WEIGHTED_RETURNS, "pair", True, windows=False
+    ),
+    "candidate_return_q50": Metric(
+        candidate_returns.candidate_return_q50, WEIGHTED_RETURNS, "pair", True, windows=False
+    ),
+    "candidate_return_q95": Metric(
+        candidate_returns.candidate_return_q95, WEIGHTED_RETURNS, "pair", True, windows=False
+    ),
+    "candidate_return_cvar10": Metric(
+        candidate_returns.candidate_return_cvar10, WEIGHTED_RETURNS, "pair", True, windows=False
+    ),
     "trajectory_ess": Metric(sequential.trajectory_ess, ("sequential",), "pair", True, windows=False),
     "horizon": Metric(sequential.horizon, ("sequential",), "pair", True, windows=False),
 }

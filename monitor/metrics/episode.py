@@ -5,14 +5,17 @@ Where the log names no episodes every decision is its own, and its reward is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from monitor.metrics.estimate import Estimate, exact, missing
 from monitor.metrics.intervals import t_interval
 from monitor.metrics.jackknife import jackknife
+from monitor.metrics.quantiles import cvar, quantile
 from monitor.metrics.ratios import divide, share
 from monitor.metrics.reward import reward_mean, reward_sd
+from monitor.metrics.shape import reward_kurtosis, reward_skewness
 from monitor.metrics.sums import Settings, Sums
 
 MAX_LEFT_OUT = 0.01
@@ -33,6 +36,48 @@ def return_sd(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     if alone(states, settings):
         return reward_sd(states, settings)
     return judged(reward_sd({"reward": states["episode"]}, settings), states["episode"])
+
+
+def return_skewness(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """G1 of returns, as `reward_skewness`."""
+    return _shape(reward_skewness, states, settings)
+
+
+def return_kurtosis(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Excess kurtosis G2 of returns, as `reward_kurtosis`."""
+    return _shape(reward_kurtosis, states, settings)
+
+
+def return_q05(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """5th percentile of the sampled returns."""
+    return _quantile(states, 0.05, settings)
+
+
+def return_q25(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """25th percentile of the sampled returns."""
+    return _quantile(states, 0.25, settings)
+
+
+def return_q50(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Median of the sampled returns."""
+    return _quantile(states, 0.50, settings)
+
+
+def return_q75(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """75th percentile of the sampled returns."""
+    return _quantile(states, 0.75, settings)
+
+
+def return_q95(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """95th percentile of the sampled returns."""
+    return _quantile(states, 0.95, settings)
+
+
+def return_cvar10(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Mean of the worst tenth of the sampled returns."""
+    if alone(states, settings):
+        return cvar(states["sample"], settings)
+    return judged(cvar(states["returns"], settings), states["episode"])
 
 
 def episode_length(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -56,6 +101,11 @@ def truncated_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     return judged(share(n - sums.total("n_terminated"), n), sums, rewards=False)
 
 
+def unbounded(settings: Settings) -> Settings:
+    """The settings of returns: `reward.range` bounds rewards only."""
+    return replace(settings, reward_low=-math.inf, reward_high=math.inf)
+
+
 def alone(states: Mapping[str, Sums], settings: Settings) -> bool:
     """Whether no row names an episode, so that every decision is its own."""
     sums = states["episode"]
@@ -76,6 +126,20 @@ def judged(found: Estimate, sums: Sums, *, rewards: bool = True) -> Estimate:
     if rewards and n - sums.total("n_reward") > MAX_LEFT_OUT * n:
         return replace(found, reason="missing_reward")
     return found
+
+
+def _shape(
+    shape: Callable[[Mapping[str, Sums], Settings], Estimate], states: Mapping[str, Sums], settings: Settings
+) -> Estimate:
+    if alone(states, settings):
+        return shape(states, settings)
+    return judged(shape({"reward": states["episode"]}, settings), states["episode"])
+
+
+def _quantile(states: Mapping[str, Sums], tau: float, settings: Settings) -> Estimate:
+    if alone(states, settings):
+        return quantile(states["sample"], tau, settings)
+    return judged(quantile(states["returns"], tau, unbounded(settings)), states["episode"])
 
 
 def _none(unit: str) -> Estimate:

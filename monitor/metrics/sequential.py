@@ -114,21 +114,42 @@ def why_not(sums: Sums, found: Horizon, settings: Settings) -> str | None:
     mean weight at the last step is off 1 by more than 4 standard errors and .02. `short_horizon`: more than
     1 % of the discounted absolute reward lies beyond the cut.
     """
+    reason = left_out(sums)
+    if reason:
+        return reason
+    if not found.cut:
+        return "low_ess"
+    if _off_one(_mean_weight(sums, found.cut, settings)):
+        return "propensity"
+    beyond = sums.columns["ra"][sums.key.astype(np.int64) >= found.cut].sum()
+    return "short_horizon" if beyond > MAX_LEFT_OUT * sums.total("ra") else None
+
+
+def why_not_whole(sums: Sums, settings: Settings) -> str | None:
+    """The same for estimates that weigh an episode as a whole, whatever its length: `low_ess` where the
+    weights that episodes end with have an effective sample size under 100."""
+    reason = left_out(sums)
+    if reason:
+        return reason
+    if not divide(sums.total("e1") ** 2, sums.total("e2")) >= MIN_ESS:
+        return "low_ess"
+    weights = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("e1", "k0"), settings)
+    return "propensity" if _off_one(weights) else None
+
+
+def left_out(sums: Sums) -> str | None:
+    """Why too many episodes cannot be used, or None; `no_data` where none can."""
     n = sums.total("n_episodes")
     if not n > 0:
         return "no_data"
     for column, reason in LEFT_OUT.items():
         if sums.total(column) > MAX_LEFT_OUT * n:
             return reason
-    if not sums.total("n") > 0:
-        return "no_data"
-    if not found.cut:
-        return "low_ess"
-    weights = _mean_weight(sums, found.cut, settings)
-    if abs(weights.value - 1) > max(MAX_OFF_ONE, MAX_Z * weights.se):
-        return "propensity"
-    beyond = sums.columns["ra"][sums.key.astype(np.int64) >= found.cut].sum()
-    return "short_horizon" if beyond > MAX_LEFT_OUT * sums.total("ra") else None
+    return None if sums.total("n") > 0 else "no_data"
+
+
+def _off_one(weights: Jackknife) -> bool:
+    return abs(weights.value - 1) > max(MAX_OFF_ONE, MAX_Z * weights.se)
 
 
 def _ratio(sums: Sums, part: str, whole: str, n: float, settings: Settings) -> Estimate:

@@ -85,6 +85,7 @@ class Settings:
     n_blocks: int = 0
     episodes: bool = False
     discount: float = 1.0
+    baseline_frozen: bool = True
     n_star: float | None = None
     density: bool = False
     limit: float = 0.0

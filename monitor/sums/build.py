@@ -18,6 +18,7 @@ from monitor.sums import whole as whole_episodes
 from monitor.sums.episode import timeout_hours
 from monitor.sums.family import Family, Frozen
 
+DAY = 24
 Progress = Callable[[str, int, int], None]
 BOOKKEEPING = """
     CREATE TABLE IF NOT EXISTS families (name VARCHAR, sql_hash VARCHAR);
@@ -58,12 +59,13 @@ def build(
             if before.get(name) == sql_hash:
                 if whole not in again:
                     again[whole] = whole_episodes.widened(connection, dirty, timeout)
-                built.append((family, sql_hash, again[whole]))
+                hours = again[whole]
             else:
                 if not every:
                     every[False] = _all_hours(connection)
                     every[True] = whole_episodes.home_hours(every[False], timeout)
-                built.append((family, sql_hash, every[whole]))
+                hours = every[whole]
+            built.append((family, sql_hash, _whole_days(hours) if family.whole_days else hours))
         summed = sorted({h for _, _, hours in built for h in hours})
         if not summed and all(before.get(f.name) == s for f, s, _ in built):
             return 0
@@ -117,6 +119,11 @@ def restricted(select: str, condition: str, decided: str = "TRUE") -> str:
         for table, rows in meet.items()
     )
     return f"WITH {tables} {select}"
+
+
+def _whole_days(hours: Sequence[int]) -> list[int]:
+    """Every hour of the UTC days of these hours."""
+    return sorted(h for day in {hour // DAY for hour in hours} for h in range(day * DAY, day * DAY + DAY))
 
 
 def _hash(select: str) -> str:
@@ -188,13 +195,15 @@ def _write(
             table, new = f"sums.{quoted('sums_' + family.name)}", quoted("new_" + family.name)
             if before.get(family.name) == sql_hash:
                 if hours:
-                    changed |= _changed(connection, table, new, hours)
+                    if not family.whole_days:
+                        changed |= _changed(connection, table, new, hours)
                     connection.execute(
                         f"DELETE FROM {table} WHERE hour IN (SELECT unnest(?::BIGINT[]))", [hours]
                     )
                     connection.execute(f"INSERT INTO {table} SELECT * FROM temp.{new}")
             else:
-                changed |= set(hours)
+                if not family.whole_days:
+                    changed |= set(hours)
                 if floor is not None and (old := _before(connection, family, floor)):
                     if family.name in keep and _same_columns(connection, family):
                         connection.execute(

@@ -95,6 +95,8 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
             SUM(CASE WHEN g IS NULL THEN 0e0 ELSE k * k END) AS k2,
             COALESCE(SUM({centred} * k), 0e0) AS r1,
             COALESCE(SUM({centred} * {centred} * k), 0e0) AS r2,
+            COALESCE(SUM({centred} * {centred} * {centred} * k), 0e0) AS r3,
+            COALESCE(SUM({centred} * {centred} * {centred} * {centred} * k), 0e0) AS r4,
             SUM(CASE WHEN g IS NOT NULL AND g <> 0e0 AND g <> 1e0 THEN 1 ELSE 0 END) AS n_not01,
             SUM(CASE WHEN g = 1e0 THEN 1 ELSE 0 END) AS n_one
         FROM (SELECT policy_id, hour, unit_hash, segment, k, mixed, terminated, steps,
@@ -103,7 +105,7 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
         GROUP BY 1, 2, 3, 4, 5
         UNION ALL
         SELECT policy_id, '' AS candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
-            0, 0, 0, 0, 0, COUNT(*) AS n_alone, 0e0, 0e0, 0e0, 0e0, 0e0, 0e0, 0, 0
+            0, 0, 0, 0, 0, COUNT(*) AS n_alone, 0e0, 0e0, 0e0, 0e0, 0e0, 0e0, 0e0, 0e0, 0, 0
         FROM decisions WHERE episode_id IS NULL
         GROUP BY 1, 2, 3, 4, 5"""
 
@@ -112,8 +114,9 @@ FAMILY = Family(
     "episode",
     (
         *("n", "n_reward", "n_mixed", "n_terminated", "n_steps", "n_alone", "k0", "length", "k1", "k2"),
-        *("r1", "r2", "n_not01", "n_one"),
+        *("r1", "r2", "r3", "r4", "n_not01", "n_one"),
     ),
     _select,
     whole_episodes=True,
+    daily=True,
 )

@@ -34,7 +34,9 @@ class Family:
     `sampled`: single rows, merged by keeping those of smallest `row_hash`.
     `whole_episodes`: an hour is summed from every row of the episodes that are counted in it.
     `daily`: no metric tells hours of a day apart, so that long windows may be read by day.
-    `optional`: only some logs have what it sums; no readings are made of it where they do not."""
+    `optional`: only some logs have what it sums; no readings are made of it where they do not.
+    `places`: further columns that tell cells apart, which a metric gets too. `whole_days`: rows are
+    summed by whole UTC days, `hour` the first of the day."""
 
     name: str
     sums: tuple[str, ...]
@@ -48,6 +50,8 @@ class Family:
     whole_episodes: bool = False
     daily: bool = False
     optional: bool = False
+    places: tuple[str, ...] = ()
+    whole_days: bool = False
 
 
 def number(value: float) -> str:

@@ -15,6 +15,7 @@ from monitor.sums import FAMILIES
 from monitor.sums.family import Family
 from monitor.sums.sample import SIZE, WINDOW_SIZE
 
+DAY = 24
 Index = dict[tuple[str, str, str], Sums]
 HASHES = ("row_hash", "unit_hash")
 
@@ -50,16 +51,18 @@ def _plain(
 ) -> Index:
     candidate = "candidate_id" if family.by_candidate else "''"
     outer = '"key"' if family.outer else "''"
+    beside = "".join(f", {c}" for c in family.places)
+    end = end - DAY + 1 if family.whole_days else end
     sums = ", ".join(_merged(family, column) for column in family.sums)
     hour = "GREATEST(hour // 24 * 24, $start)" if by_day else "hour"
     found = connection.execute(
         f"""SELECT policy_id, {candidate} AS candidate, {outer} AS outer_key, {hour} AS hour, bucket,
-                {family.inner} AS inner_key, {sums}
+                {family.inner} AS inner_key{beside}, {sums}
             FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end
             GROUP BY ALL ORDER BY 1, 2, 3, 4, 5, 6""",
         {"start": start, "end": end},
     ).fetchnumpy()
-    return _cut(found, family.sums)
+    return _cut(found, (*family.places, *family.sums))
 
 
 def between(sums: Sums, start: int, end: int) -> Sums:
@@ -76,7 +79,8 @@ def between(sums: Sums, start: int, end: int) -> Sums:
 
 def empty(name: str) -> Sums:
     """Sums of a window without a row."""
-    return _sums({}, FAMILIES[name].sums, slice(0, 0))
+    family = FAMILIES[name]
+    return _sums({}, (*family.places, *family.sums), slice(0, 0))
 
 
 def merge(parts: Iterable[Sums]) -> Sums:
@@ -145,25 +149,28 @@ def _segment_rewards(connection: duckdb.DuckDBPyConnection, start: int, end: int
 def _sample(
     connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
 ) -> Index:
+    who = "candidate_id" if family.by_candidate else "''"
     # An hour holds no more than SIZE rows as it is; only longer windows must be cut.
     most = SIZE if span == 1 else WINDOW_SIZE
     ranked = "1" if span == 1 else (
-        f"ROW_NUMBER() OVER (PARTITION BY policy_id, (hour - $start) // {span} ORDER BY row_hash)"
+        f"ROW_NUMBER() OVER (PARTITION BY policy_id, {who}, (hour - $start) // {span} ORDER BY row_hash)"
     )
     table = connection.sql(
-        f"""SELECT policy_id, hour, bucket, key, {", ".join(family.sums)}
+        f"""SELECT policy_id, {who} AS candidate, hour, bucket, key, {", ".join(family.sums)}
             FROM (SELECT *, {ranked} AS place FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end)
-            WHERE place <= {most} ORDER BY policy_id, hour, row_hash""",
+            WHERE place <= {most} ORDER BY policy_id, candidate, hour, row_hash""",
         params={"start": start, "end": end},
     ).to_arrow_table()
     # Hundreds of thousands of rows with a few names: each name becomes one object of Python, not one a row.
     policies, policy = _coded(table["policy_id"])
+    candidates, candidate = _coded(table["candidate"])
     keys, key = _coded(table["key"])
     found = {name: table[name].to_numpy() for name in ("hour", "bucket", *family.sums)}
     found["inner_key"] = keys[key]
-    ends = [*(np.flatnonzero(np.diff(policy)) + 1).tolist(), len(policy)]
+    pair = policy.astype(np.int64) * (len(candidates) + 1) + candidate
+    ends = [*(np.flatnonzero(np.diff(pair)) + 1).tolist(), len(pair)]
     return {
-        (str(policies[policy[a]]), "", ""): _sums(found, family.sums, slice(a, b))
+        (str(policies[policy[a]]), str(candidates[candidate[a]]), ""): _sums(found, family.sums, slice(a, b))
         for a, b in zip([0, *ends[:-1]], ends, strict=True)
         if b
     }

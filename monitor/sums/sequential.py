@@ -10,6 +10,8 @@ overridden or not activated, and every weight and reward is known; all others ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monitor.config import Config
 from monitor.sums.episode import discounted, steps, timeout_hours
 from monitor.sums.family import Family, Frozen, reward
@@ -22,15 +24,17 @@ COLUMNS = """CASE WHEN propensity > 0e0 THEN candidate_propensity / propensity E
     CASE WHEN COALESCE(overridden, FALSE) OR NOT COALESCE(activated, TRUE) THEN 1 ELSE 0 END AS away"""
 
 
-def weighted_steps(config: Config) -> str:
+def weighted_steps(config: Config, columns: str = "", names: Sequence[str] = ()) -> str:
     """SQL of the steps of episodes with a recommendation: `w` cumulative and `before`, the same one step
     earlier; of the whole episode `home` hour, `bucket`, `k`, and whether it is `mixed`, `away`, lacks a
-    weight (`no_w`), a reward (`no_r`) or a critic's value (`no_q`); `last` is 1 on its last step."""
+    weight (`no_w`), a reward (`no_r`) or a critic's value (`no_q`); `last` is 1 on its last step.
+    `columns` of the decisions are carried under their `names`."""
     first = f"MAX(CASE WHEN t = 0 THEN {{}} END) {ALL}"
     lacks = f"CASE WHEN COUNT({{}}) {ALL} < COUNT(*) {ALL} THEN 1 ELSE 0 END"
+    logged = f"{COLUMNS}, {reward(config)} AS r" + (f", {columns}" if columns else "")
     lowest = f"MIN(CASE WHEN candidate_id <> '' THEN candidate_id END) {ALL}"
     whole = f"""
-        SELECT episode_id, part, t, r, q, v,
+        SELECT {", ".join(("episode_id", "part", "t", "r", "q", "v", *names))},
             CASE WHEN MIN(w) {SO_FAR} = 0e0 THEN 0e0
                  ELSE EXP(SUM(LN(CASE WHEN w > 0e0 THEN w ELSE 1e0 END)) {SO_FAR}) END AS w,
             {first.format("policy_id")} AS policy_id,
@@ -46,7 +50,7 @@ def weighted_steps(config: Config) -> str:
             {lacks.format("w")} AS no_w, {lacks.format("r")} AS no_r,
             {lacks.format("q + v")} AS no_q,
             CASE WHEN t = COUNT(*) {ALL} - 1 THEN 1 ELSE 0 END AS last
-        FROM ({steps(config, f"{COLUMNS}, {reward(config)} AS r")}) AS steps"""
+        FROM ({steps(config, logged)}) AS steps"""
     before = "COALESCE(LAG(w) OVER (PARTITION BY episode_id, part ORDER BY t), 1e0) AS before"
     return f"""SELECT *, {before}, CASE WHEN mixed + away + no_w + no_r = 0 THEN 1 ELSE 0 END AS used
         FROM ({whole}) AS whole WHERE candidate_id <> ''"""
@@ -96,4 +100,5 @@ FAMILY = Family(
     by_candidate=True,
     inner="t",
     whole_episodes=True,
+    daily=True,
 )

@@ -15,12 +15,21 @@ from monitor.sheet import Sheet
 from monitor.store import Store
 from monitor.sums import FAMILIES
 from monitor.sums.build import build
+from monitor.sums.family import Frozen
 from monitor.sums.read import read
 from tests.conftest import CONFIG
-from tests.tabular import DISCOUNT, EPOCH, log_of, table_of
+from tests.laws.test_portable import NOT_PORTABLE
+from tests.tabular import ACTIONS, DISCOUNT, EPOCH, STATES, log_of, table_of
 
 HOUR = int((EPOCH - datetime(1970, 1, 1)) / timedelta(hours=1))
 WHOLE = [name for name, family in FAMILIES.items() if family.whole_episodes]
+FROZEN = Frozen(
+    "f" * 16,
+    {
+        "load": {"edges": [-1.0, 0.0, 0.5, 1.0], "sd": 1.3},
+        "season": {"categories": list(STATES), "seen": []},
+    },
+)
 EPISODIC = CONFIG.replace("range: [0, 2],", "range: [0, 1], discount: 0.9,").replace(
     "baseline:", "episode_timeout: 2h\nbaseline:"
 )
@@ -30,6 +39,12 @@ EPISODIC = CONFIG.replace("range: [0, 2],", "range: [0, 1], discount: 0.9,").rep
 def config(tmp_path):
     (tmp_path / "monitor.yaml").write_text(EPISODIC, "utf-8")
     return configuration.load(tmp_path / "monitor.yaml").config
+
+
+@pytest.fixture
+def everything(config):
+    """The same with a known order of actions."""
+    return config.model_copy(update={"actions": list(ACTIONS)})
 
 
 @pytest.fixture
@@ -113,6 +128,46 @@ def test_returns_and_lengths_equal_plain_python(store, config) -> None:
     assert value("truncated_share").value == np.mean([not over for *_, over in found])
 
 
+def lower_tail(g, k, share: float = 0.1) -> float:
+    """Mean of the worst share of weighted returns, the boundary split."""
+    order = np.argsort(g)
+    g, k = g[order], k[order] / k.sum()
+    return float((np.clip(share - (np.cumsum(k) - k), 0, k) * g).sum() / share)
+
+
+def inverse(g, k, share: float) -> float:
+    """The smallest return with at least this share of the weight at or below it."""
+    order = np.argsort(g)
+    return float(g[order][np.searchsorted(np.cumsum(k[order]) / k.sum(), share)])
+
+
+def test_the_distribution_of_returns_equals_plain_python(store, config) -> None:
+    table = table_of(log_of(9, 700, cut=6))
+    arrive(store, table)
+    build(store, config, None)
+    sheet = sheet_of(store, config)
+    value = lambda metric: sheet.estimate(metric, "old", HOUR, HOUR + 200).value  # noqa: E731
+    g, k = np.array([(g, k) for _, g, _, k, _ in naive(table)]).T
+    for share in (0.05, 0.25, 0.5, 0.75, 0.95):
+        assert value(f"return_q{100 * share:02.0f}") == pytest.approx(inverse(g, k, share), abs=1e-9)
+    assert value("return_cvar10") == pytest.approx(lower_tail(g, k), abs=1e-9)
+    assert sheet.estimate("return_q50", "old", HOUR, HOUR + 200).high > config.reward.range[1]
+
+
+def test_the_shape_of_returns_equals_scipys(store, config) -> None:
+    from scipy import stats
+
+    table = table_of(log_of(9, 500, cut=6))
+    at = table.schema.get_field_index("keep_prob")
+    arrive(store, table.set_column(at, "keep_prob", [[1.0] * len(table)]))
+    build(store, config, None)
+    sheet = sheet_of(store, config)
+    value = lambda metric: sheet.estimate(metric, "old", HOUR, HOUR + 200).value  # noqa: E731
+    g = [g for _, g, *_ in naive(table)]
+    assert value("return_skewness") == pytest.approx(stats.skew(g, bias=False), abs=1e-9)
+    assert value("return_kurtosis") == pytest.approx(stats.kurtosis(g, bias=False), abs=1e-9)
+
+
 def test_an_episode_is_counted_in_the_hour_in_which_it_is_known_to_be_over(store, config) -> None:
     table = table_of(log_of(2, 60, cut=9))
     arrive(store, table)
@@ -127,7 +182,7 @@ def test_an_episode_is_counted_in_the_hour_in_which_it_is_known_to_be_over(store
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_sums_do_not_depend_on_the_order_and_the_parts_in_which_rows_come(tmp_path, config, seed) -> None:
+def test_sums_do_not_depend_on_the_order_and_the_parts_in_which_rows_come(tmp_path, everything, seed) -> None:
     table = table_of(log_of(seed, 80, cut=12, hours=30))
     order = np.random.default_rng(seed).permutation(len(table))
     stores = []
@@ -135,14 +190,13 @@ def test_sums_do_not_depend_on_the_order_and_the_parts_in_which_rows_come(tmp_pa
         store = Store(tmp_path / f"var{at}")
         store.create()
         with duckdb.connect(str(store.decisions)) as connection:
-            schema.create(connection, config)
+            schema.create(connection, everything)
         for part in parts:
             arrive(store, table.take(part))
-            build(store, config, None)
+            build(store, everything, FROZEN)
         stores.append(store)
     for name in WHOLE:
-        if FAMILIES[name].select(config, None) is not None:
-            assert cells(stores[0], name) == cells(stores[1], name) != [], name
+        assert cells(stores[0], name) == cells(stores[1], name) != [], name
 
 
 def one(hours, terminal=(), rewards=None, name="x", policy="old"):
@@ -257,19 +311,46 @@ def test_episodes_that_begin_where_rows_were_pruned_are_not_summed_from_what_is_
     assert counted(store) == {31: (1, 1.9)}
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE if not FAMILIES[name].sampled])
-def test_sums_of_two_logs_with_their_own_episodes_merge_into_the_sums_of_both(name, config) -> None:
+SAMPLES = ("returns", "weighted_returns")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_of_episodes_merge_by_keeping_the_smallest_hashes(name, config, monkeypatch) -> None:
+    from monitor.sums import returns
+
+    monkeypatch.setattr(returns, "SIZE", 9)
+
+    def sample(*seeds):
+        connection = duckdb.connect(":memory:")
+        schema.create(connection, config)
+        for seed in seeds:
+            connection.register("rows", table_of(log_of(seed, 200, cut=9), f"{seed}-", seed))
+            connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
+        found = connection.sql(FAMILIES[name].select(config, None)).fetchall()
+        by_hour = defaultdict(list)
+        for _, _, hour, _, _, row_hash, _, g, k in found:
+            by_hour[hour].append((row_hash, round(g, 12), round(k, 12)))
+        return by_hour
+
+    first, second, both = sample(1), sample(2), sample(1, 2)
+    assert any(len(rows) == 9 for rows in both.values())
+    for hour, rows in both.items():
+        assert sorted(rows) == sorted(first[hour] + second[hour])[:9]
+
+
+@pytest.mark.parametrize("name", [n for n in WHOLE if not FAMILIES[n].sampled])
+def test_sums_of_two_logs_with_their_own_episodes_merge_into_the_sums_of_both(name, everything) -> None:
     import pandas as pd
 
     family = FAMILIES[name]
 
     def summed(*seeds):
         connection = duckdb.connect(":memory:")
-        schema.create(connection, config)
+        schema.create(connection, everything)
         for seed in seeds:
             connection.register("rows", table_of(log_of(seed, 300, cut=9), f"{seed}-", seed))
             connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
-        return connection.sql(family.select(config, None)).to_arrow_table().to_pandas()
+        return connection.sql(family.select(everything, FROZEN)).to_arrow_table().to_pandas()
 
     whole, parts = summed(1, 2), pd.concat([summed(1), summed(2)])
     place = [c for c in whole.columns if c not in family.sums]
@@ -284,16 +365,19 @@ def test_sums_of_two_logs_with_their_own_episodes_merge_into_the_sums_of_both(na
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_the_sql_of_whole_episodes_transpiles_to_spark(name, config) -> None:
-    select = FAMILIES[name].select(config, None)
-    sqlglot.transpile(select, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
+def test_the_sql_of_whole_episodes_transpiles_to_spark(name, everything) -> None:
+    select = FAMILIES[name].select(everything, FROZEN)
+    raising = sqlglot.ErrorLevel.RAISE
+    (spark,) = sqlglot.transpile(select, read="duckdb", write="spark", unsupported_level=raising)
+    assert spark.startswith("SELECT") and not [w for w in NOT_PORTABLE if w in select.lower()]
 
 
 def test_a_window_without_an_episode_is_never_judgeable(config) -> None:
     sheet = Sheet(lambda family: {}, config, None)
     for metric, row in METRICS.items():
         if set(row.families) & set(WHOLE):
-            assert not sheet.estimate(metric, "old", HOUR, HOUR + 1, "new").judgeable, metric
+            for key in sheet.keys(metric):
+                assert not sheet.estimate(metric, "old", HOUR, HOUR + 1, "new", key).judgeable, metric
 
 
 def test_a_critic_is_held_against_the_return_from_each_step_on(store, config) -> None:

@@ -10,7 +10,7 @@ from monitor.metrics import sequential
 from monitor.metrics.sums import Settings, Sums
 from monitor.sums.build import build
 from monitor.sums.sequential import HORIZON
-from tests.laws.test_episodes import HOUR, arrive, config, sheet_of, store  # noqa: F401
+from tests.laws.test_episodes import HOUR, arrive, config, inverse, lower_tail, sheet_of, store  # noqa: F401
 from tests.tabular import CANDIDATE, DISCOUNT, LOGGED, exact_value, log_of, table_of
 
 ESTIMATORS = ("pdis", "snpdis", "sequential_dr")
@@ -102,6 +102,33 @@ def test_a_candidate_that_is_the_logged_policy_has_its_return(store, config) -> 
 def _kish(table) -> float:
     k = [rows[0]["k"] for rows in trajectories(table)]
     return sum(k) ** 2 / sum(x * x for x in k)
+
+
+def test_the_weighted_distribution_of_returns_equals_plain_python(store, config) -> None:  # noqa: F811
+    table = table_of(log_of(9, 900))
+    arrive(store, table)
+    build(store, config, None)
+    sheet = sheet_of(store, config)
+    value = lambda metric: sheet.estimate(metric, "old", HOUR, HOUR + 200, "new").value  # noqa: E731
+    of = trajectories(table)
+    g = np.array([sum(DISCOUNT**t * r["reward"] for t, r in enumerate(rows)) for rows in of])
+    k = np.array([rows[-1]["w"] * rows[0]["k"] for rows in of])
+    for share in (0.05, 0.5, 0.95):
+        found = value(f"candidate_return_q{100 * share:02.0f}")
+        assert found == pytest.approx(inverse(g, k, share), abs=1e-9)
+    assert value("candidate_return_cvar10") == pytest.approx(lower_tail(g, k), abs=1e-9)
+    assert value("candidate_return_q50") != value("return_q50")
+
+
+def test_the_candidates_median_return_lies_in_its_interval(store, config) -> None:  # noqa: F811
+    log = log_of(10, 200_000, policy=CANDIDATE)
+    returns = np.bincount(log["episode"], weights=DISCOUNT ** log["step"] * log["reward"])
+    arrive(store, table_of(log_of(11, 3000)))
+    build(store, config, None)
+    sheet = sheet_of(store, config)
+    for share in ("05", "50", "95"):
+        found = sheet.estimate(f"candidate_return_q{share}", "old", HOUR, HOUR + 200, "new")
+        assert found.judgeable and found.low <= np.quantile(returns, int(share) / 100) <= found.high, share
 
 
 def test_a_weight_of_zero_ends_an_episodes_say_and_nothing_else(store, config) -> None:  # noqa: F811
