@@ -87,7 +87,7 @@ def held(verdict: Verdict, item: str, metric: str, outcome: str, reason: str) ->
 
 
 def test_a_healthy_shadow_log_passes(tmp_path: Path) -> None:
-    plant = shadow(tmp_path, window="2h")
+    plant = shadow(tmp_path, each(1, candidate_propensity=1 / 3), window="2h")
     verdict = plant.gate(END)
     assert [f.outcome.name for f in verdict.findings] == ["PASS"] * len(verdict.findings)
     assert (verdict.outcome, verdict.exit_code, verdict.firings) == (Outcome.PASS, 0, ())
