@@ -241,13 +241,6 @@ class Constraint(Model):
     measure: Literal["rate", "mean_cost", "episode_cost"] = "rate"
     hard: bool = False
 
-    @field_validator("measure")
-    @classmethod
-    def _no_episodes(cls, value: str) -> str:
-        if value == "episode_cost":
-            raise _not_yet(f"measure: {value}")
-        return value
-
     @model_validator(mode="after")
     def _hard_is_zero(self) -> Constraint:
         if self.hard and (self.limit or self.margin):
@@ -429,6 +422,17 @@ class Config(Model):
                     {"name": name, "feature": name.removeprefix("state_")},
                 )
         return list(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _costs_of_episodes_have_episodes(self) -> Config:
+        for name, constraint in self.constraints.items():
+            if constraint.measure == "episode_cost" and not self.maps("episode_id"):
+                raise PydanticCustomError(
+                    "measure",
+                    "constraints.{name}.measure is episode_cost, and no source maps `episode_id`",
+                    {"name": name, "at": f"constraints.{name}.measure"},
+                )
+        return self
 
     @model_validator(mode="after")
     def _known_conditions(self) -> Config:

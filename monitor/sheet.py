@@ -25,6 +25,7 @@ KEYS: dict[str, Callable[[Config], list[str]]] = {
     "log": lambda config: [""],
     "constraint": lambda config: [*config.constraints, *(ENVELOPE + d for d in config.envelope)],
     "cost": lambda config: [k for k, c in config.constraints.items() if c.measure == "mean_cost"],
+    "episode": lambda config: [k for k, c in config.constraints.items() if c.measure == "episode_cost"],
     "feature": lambda config: config.state.features,
     "predicted": lambda config: config.predicted,
     "age": ages,

@@ -46,7 +46,7 @@ class Metric:
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
     per: Literal[
-        "policy", "pair", "log", "constraint", "cost", "feature", "predicted", "dimension",
+        "policy", "pair", "log", "constraint", "cost", "episode", "feature", "predicted", "dimension",
         "action", "decile", "age",
     ]  # fmt: skip
     matures: bool
@@ -75,6 +75,7 @@ METRICS: dict[str, Metric] = {
     "return_q75": Metric(episode.return_q75, RETURNS, "policy", True, windows=False),
     "return_q95": Metric(episode.return_q95, RETURNS, "policy", True, windows=False),
     "return_cvar10": Metric(episode.return_cvar10, RETURNS, "policy", True, windows=False),
+    "episode_cost": Metric(episode.episode_cost, ("episode_cost", "episode"), "episode", False),
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
     "truncated_share": Metric(episode.truncated_share, ("episode", "reward"), "policy", True, windows=False),
     "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),

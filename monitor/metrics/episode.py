@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from monitor.metrics.constraint import mean_cost
 from monitor.metrics.estimate import Estimate, exact, missing
 from monitor.metrics.intervals import t_interval
 from monitor.metrics.jackknife import jackknife
@@ -78,6 +79,13 @@ def return_cvar10(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     if alone(states, settings):
         return cvar(states["sample"], settings)
     return judged(cvar(states["returns"], settings), states["episode"])
+
+
+def episode_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Mean cost of an episode Σ(C/k)/Σ(1/k), C = Σγ^t c, over episodes whose costs are all known, in units of
+    the cost. Unknown in more than 1 % of the episodes: `missing_cost`."""
+    found = mean_cost({"constraint": states["episode_cost"]}, settings)
+    return judged(found, states["episode"], rewards=False)
 
 
 def episode_length(states: Mapping[str, Sums], settings: Settings) -> Estimate:

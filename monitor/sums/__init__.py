@@ -12,6 +12,7 @@ from monitor.sums import (
     critic,
     critic_sample,
     episode,
+    episode_cost,
     exploration,
     fqe,
     goodhart,
@@ -36,6 +37,7 @@ from monitor.sums.family import Family
 FAMILIES: dict[str, Family] = {
     "reward": reward.FAMILY,
     "episode": episode.FAMILY,
+    "episode_cost": episode_cost.FAMILY,
     "constraint": constraint.FAMILY,
     "action": action.FAMILY,
     "state": state.FAMILY,

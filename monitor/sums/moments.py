@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.config import Config
 from monitor.store import quoted
+from monitor.sums.episode_cost import costs, measured
 from monitor.sums.family import reward
 from monitor.sums.goodhart import BOTH
 
@@ -36,13 +37,18 @@ def cost_spreads(
     connection: duckdb.DuckDBPyConnection, config: Config, within: str, window: int
 ) -> dict[str, dict[str, float]]:
     """sd (n − 1) of the mean cost Σ(cost/k)/Σ(1/k) of windows of `window` hours, and their number, of each
-    soft constraint that has two or more."""
+    soft constraint that has two or more; of whole episodes where they are measured so."""
     spreads = {}
     for constraint in config.soft:
-        cost = quoted(f"cost_{constraint}")
+        if constraint in measured(config):
+            rows = f"SELECT hour, k, c0 AS cost FROM ({costs(config, [constraint])})"
+            rows = f"WITH decisions AS (SELECT * FROM main.decisions WHERE {within}) {rows}"
+        else:
+            cost = quoted(f"cost_{constraint}")
+            rows = f"SELECT hour, 1e0 / keep_prob AS k, {cost} AS cost FROM decisions WHERE {within}"
         found = connection.execute(
-            f"SELECT SUM({cost} / keep_prob) / SUM(1e0 / keep_prob) AS v FROM decisions "
-            f"WHERE {within} AND {cost} IS NOT NULL GROUP BY hour // {window}"
+            f"SELECT SUM(cost * k) / SUM(k) AS v FROM ({rows}) WHERE cost IS NOT NULL "
+            f"GROUP BY hour // {window}"
         ).fetchnumpy()["v"]
         if len(found) > 1:
             spread = float(np.asarray(found, dtype=np.float64).std(ddof=1))

@@ -96,7 +96,7 @@ TRIGGERS: dict[str, Trigger] = {
     ),
     "constraint": Trigger(
         constraint.constraint,
-        ("violation_rate", "mean_cost"),
+        ("violation_rate", "mean_cost", "episode_cost"),
         constraint.ConstraintParams,
         (1, 1),
         constraint.facts,

@@ -17,10 +17,10 @@ from monitor.triggers.windows import binomial_tail, clock, usable
 @dataclass(frozen=True, slots=True)
 class ConstraintParams:
     """`limit` d_k, `margin` δ; `n_constraints` K soft constraints are watched together;
-    `inflation` φ is the variance of the baseline's window rates against binomial. `measure` is rate or
-    mean_cost; for the latter `spread` σ_k is the sd of the values of the baseline's `spread_windows` W
-    windows (NaN where there is none). The rule is tried on the last `spans` windows pooled, each at
-    `tail`/(number of spans · K)."""
+    `inflation` φ is the variance of the baseline's window rates against binomial. `measure` is rate,
+    mean_cost or episode_cost; for the latter two `spread` σ_k is the sd of the values of the
+    baseline's `spread_windows` W windows (NaN where there is none). The rule is tried on the last `spans`
+    windows pooled, each at `tail`/(number of spans · K)."""
 
     limit: float = 0.0
     margin: float = 0.0
@@ -33,14 +33,14 @@ class ConstraintParams:
     spread_windows: int = 0
 
 
-METRIC_OF = {"rate": "violation_rate", "mean_cost": "mean_cost"}
+METRIC_OF = {"rate": "violation_rate", "mean_cost": "mean_cost", "episode_cost": "episode_cost"}
 
 
 def constraint(series: Mapping[str, Sequence[Reading]], params: ConstraintParams) -> Firing | None:
     """Trips where v_k > d_k + δ and the binomial tail I_{d_k}(Nv_k, N − Nv_k + 1) < .01/(4K), on any
     of the last 1, 3, 6, 24 windows of `violation_rate` pooled; N = n/φ. d_k = 0: any violation.
-    Of `mean_cost` the tail is 1 − T_{W−1}((v_k − d_k)/(σ_k/√L)), L windows pooled; without σ_k it trips
-    only for d_k = 0.
+    Of `mean_cost` and `episode_cost` the tail is 1 − T_{W−1}((v_k − d_k)/(σ_k/√L)), L windows pooled;
+    without σ_k it trips only for d_k = 0.
 
     Windows are counted by the clock: one without traffic is empty, not skipped. The window shown
     is the newest; `state["windows"]` tells how many were pooled.
@@ -114,6 +114,7 @@ def _t_tail(cost: float, n: float, pooled: int, params: ConstraintParams) -> flo
 TAILS: dict[str, Callable[[float, float, int, ConstraintParams], float]] = {
     "rate": _binomial_tail,
     "mean_cost": _t_tail,
+    "episode_cost": _t_tail,
 }
 
 
@@ -122,11 +123,12 @@ def _firing(
 ) -> Firing:
     start, end, key, policy = tested.window_start, tested.window_end, tested.key, tested.policy_id
     limit, pooled = allowed(params), clock(end - span * (end - start), end)
-    told = {
-        "rate": f"Constraint {key} was violated at a rate of {rate:.4g}",
-        "mean_cost": f"Constraint {key} had a mean cost of {rate:.4g}",
+    told, counted = {
+        "rate": (f"Constraint {key} was violated at a rate of {rate:.4g}", "decisions"),
+        "mean_cost": (f"Constraint {key} had a mean cost of {rate:.4g}", "decisions"),
+        "episode_cost": (f"Constraint {key} had a mean cost of {rate:.4g} an episode", "episodes"),
     }[params.measure]
-    message = f"{told} in {n:.0f} decisions of {policy}, {pooled}, above {limit:.4g}."
-    scale = {"rate": {"inflation": params.inflation}, "mean_cost": {"spread": params.spread}}[params.measure]
+    message = f"{told} in {n:.0f} {counted} of {policy}, {pooled}, above {limit:.4g}."
+    scale = {"inflation": params.inflation} if params.measure == "rate" else {"spread": params.spread}
     state = {"windows": span, "n": n, "tail": tail, **scale}
     return Firing("constraint", key, policy, start, end, rate, limit, message, state)

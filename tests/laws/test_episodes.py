@@ -16,6 +16,7 @@ from monitor.store import Store
 from monitor.sums import FAMILIES
 from monitor.sums.build import build
 from monitor.sums.family import Frozen
+from monitor.sums.moments import cost_spreads
 from monitor.sums.read import read
 from tests.conftest import CONFIG
 from tests.laws.test_portable import NOT_PORTABLE
@@ -43,8 +44,9 @@ def config(tmp_path):
 
 @pytest.fixture
 def everything(config):
-    """The same with a known order of actions."""
-    return config.model_copy(update={"actions": list(ACTIONS)})
+    """The same with a known order of actions and a constraint on whole episodes."""
+    slow = config.constraints["slow"].model_copy(update={"measure": "episode_cost"})
+    return config.model_copy(update={"actions": list(ACTIONS), "constraints": {"slow": slow}})
 
 
 @pytest.fixture
@@ -166,6 +168,31 @@ def test_the_shape_of_returns_equals_scipys(store, config) -> None:
     g = [g for _, g, *_ in naive(table)]
     assert value("return_skewness") == pytest.approx(stats.skew(g, bias=False), abs=1e-9)
     assert value("return_kurtosis") == pytest.approx(stats.kurtosis(g, bias=False), abs=1e-9)
+
+
+def test_the_cost_of_episodes_equals_plain_python(store, everything) -> None:
+    table = table_of(log_of(12, 300, cut=5))
+    arrive(store, table)
+    build(store, everything, FROZEN)
+    costs = table.set_column(table.schema.get_field_index("reward"), "reward", table["cost_slow"])
+    c, k = np.array([(c, k) for _, c, _, k, _ in naive(costs)]).T
+    sheet = sheet_of(store, everything)
+    found = sheet.estimate("episode_cost", "old", HOUR, HOUR + 200, key="slow")
+    assert found.value == pytest.approx(np.average(c, weights=k), abs=1e-9)
+    assert (found.n, found.judgeable, sheet.keys("episode_cost")) == (300, True, ["slow"])
+
+
+def test_the_baseline_keeps_how_much_the_episode_costs_of_its_windows_vary(store, everything) -> None:
+    table = table_of(log_of(13, 400, cut=5))
+    arrive(store, table)
+    costs = table.set_column(table.schema.get_field_index("reward"), "reward", table["cost_slow"])
+    windows = defaultdict(list)
+    for home, c, _, k, _ in naive(costs):
+        windows[home].append((c, k))
+    values = [np.average(*np.array(rows).T[:1], weights=np.array(rows).T[1]) for rows in windows.values()]
+    with duckdb.connect(str(store.decisions)) as connection:
+        found = cost_spreads(connection, everything, "TRUE", 1)["slow"]
+    assert found == {"sd": pytest.approx(np.std(values, ddof=1), abs=1e-9), "windows": len(values)}
 
 
 def test_an_episode_is_counted_in_the_hour_in_which_it_is_known_to_be_over(store, config) -> None:

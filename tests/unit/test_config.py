@@ -46,7 +46,6 @@ def test_keys_of_later_versions_are_refused_as_not_available_yet(tmp_path, line)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("limit: 0.02, margin: 0.01}", "limit: 0.02, margin: 0.01, measure: episode_cost}"),
         ("kind: file", "kind: webhook"),
     ],
 )
@@ -115,3 +114,12 @@ def test_one_source_may_stand_directly_under_log(tmp_path, loaded) -> None:
     path = tmp_path / "inline.yaml"
     path.write_text(text, "utf-8")
     assert configuration.load(path).config == loaded.config
+
+
+def test_the_cost_of_episodes_needs_episodes(tmp_path) -> None:
+    text = CONFIG.replace("limit: 0.02, margin: 0.01}", "limit: 2.5, margin: 0.5, measure: episode_cost}")
+    (tmp_path / "monitor.yaml").write_text(text, "utf-8")
+    assert configuration.load(tmp_path / "monitor.yaml").config.constraints["slow"].limit == 2.5
+    columns = "format: jsonl, columns: {policy_id: who, cost_slow: slow}}"
+    (error,) = errors_of(tmp_path, text.replace("format: jsonl}", columns))
+    assert error.endswith("constraints.slow.measure is episode_cost, and no source maps `episode_id`")

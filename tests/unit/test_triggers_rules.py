@@ -1,6 +1,7 @@
 """constraint, state_shift, rules of a single row, and the registry."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -161,7 +162,8 @@ def test_an_unknown_rule_is_an_error():
 def test_triggers_read_metrics_that_exist_for_the_same_kind_of_subject():
     for name, trigger in TRIGGERS.items():
         kinds = {METRICS[metric].per for metric in trigger.metrics}
-        assert {"constraint" if kind == "cost" else kind for kind in kinds} == {trigger.per}, name
+        one = {"constraint" if kind in ("cost", "episode") else kind for kind in kinds}
+        assert one == {trigger.per}, name
         assert trigger.matures == any(METRICS[metric].matures for metric in trigger.metrics), name
         assert trigger.function({metric: [] for metric in trigger.metrics}, trigger.params()) is None
 
@@ -195,6 +197,15 @@ def test_costs_too_small_for_one_window_trip_on_several_pooled():
     fired = constraint(costs([just, just, just]), wide)
     assert fired is not None and fired.state["windows"] == 3
     assert constraint(costs([just, None, just]), wide) is None
+
+
+def test_the_cost_of_episodes_trips_by_the_rule_of_mean_costs():
+    episodes = replace(COSTLY, measure="episode_cost")
+    series = costs([0.5, 0.5, 0.9])["mean_cost"]
+    of_decisions = constraint({"mean_cost": series}, COSTLY)
+    found = constraint({"episode_cost": series}, episodes)
+    assert found.state == of_decisions.state and found.value == of_decisions.value
+    assert "a mean cost of 0.9 an episode in 60 episodes of" in found.message
 
 
 def test_a_mean_cost_without_a_baseline_is_not_judged_but_for_a_limit_of_zero():
