@@ -357,7 +357,8 @@ def test_a_store_that_lost_its_sums_holds_and_mends_itself(healthy: Plant, tmp_p
 
 
 def test_a_candidate_that_decided_and_broke_a_rule_in_shadow_mode_exits_5(tmp_path: Path) -> None:
-    plant = shadow(tmp_path, lambda given: [*given, *rows([300], "new", per_hour=1, cost_crash=1.0)])
+    right, broken = each(1, candidate_propensity=1 / 3), rows([300], "new", per_hour=1, cost_crash=1.0)
+    plant = shadow(tmp_path, lambda given: [*right(given), *broken])
     verdict = plant.gate(END)
     assert verdict.exit_code == 5
     assert [(f.trigger, f.action, f.historical) for f in verdict.firings if f.confirmed] == [
