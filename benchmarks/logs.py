@@ -23,11 +23,12 @@ PER_SESSION = 20
 TEXTS = ("unit_id", "policy_id", "segment", "action", "candidate_action")
 NUMBERS = ("propensity", "candidate_propensity", "reward", "cost_slow")
 MONITOR_YAML = """\
-store: var/{name}
+store: var/{store}
 policies: {{candidate: new, incumbent: old, safe: old}}
 log: {{sources: [{{paths: ["{logs}/*.parquet"], format: parquet}}], propensity: probability}}
 unit: {{column: unit_id}}
 state: {{numeric: [{features}]}}
+off_policy: {{ridge: {ridge}}}
 reward: {{range: [0, 1], missing_after_maturity: exclude}}
 constraints: {{slow: {{limit: 0.05, margin: 0.02}}}}
 training: {{until: 2026-01-01}}
@@ -51,8 +52,14 @@ def measured(count: int) -> dict[str, str]:
     }
 
 
+def weighed() -> dict[str, str]:
+    """What `monitor evaluate` reads without a model of the reward."""
+    return {name: touched for name, touched in measured(0).items() if name != "candidate_action"}
+
+
 def write(folder: Path, rows: int, count: int, days: int) -> None:
-    """Write the logs and two configurations: full.yaml reads logs/, early.yaml the first day alone.
+    """Write the logs and three configurations: full.yaml reads logs/, early.yaml the first day alone,
+    ridge.yaml is full.yaml with a fitted model.
 
     The further hours lie in further_full/ and further_early/, at the pace of the days before.
     """
@@ -73,8 +80,11 @@ def write(folder: Path, rows: int, count: int, days: int) -> None:
     connection.close()
     (folder / "early").mkdir()
     shutil.copy(folder / "logs/day_00.parquet", folder / "early")
-    for name, logs in (("full", "logs"), ("early", "early")):
-        text = MONITOR_YAML.format(name=name, logs=logs, features=", ".join(features(count)))
+    listed = ", ".join(features(count))
+    wanted = (("full", "full", "logs"), ("early", "early", "early"), ("ridge", "full", "logs"))
+    for name, store, logs in wanted:
+        ridge = "true" if name == "ridge" else "false"
+        text = MONITOR_YAML.format(store=store, logs=logs, features=listed, ridge=ridge)
         (folder / f"{name}.yaml").write_text(text, "utf-8")
 
 

@@ -63,6 +63,7 @@ def measure(folder: Path, rows: int, features: int, days: int, rounds: int, nann
         for stage in SIDE_BY_SIDE:
             run(stage)
     run("judge")
+    run("evaluate")
     _gate(folder, days, rounds, found)
     if nannyml:
         say("NannyML …")

@@ -23,10 +23,13 @@ from monitor.journal import Journal
 from monitor.log import schema
 from monitor.log.ingest import ingest
 from monitor.store import Store, literal, opened
+from monitor.sums import FAMILIES
 from monitor.sums.baseline import Baseline
-from monitor.sums.build import build
+from monitor.sums.build import build, restricted
 
 SCANS = 3
+WEIGHED = ("offpolicy", "clipped", "offpolicy_cost", "largest", "pair_sample", "units")
+FITTED = ("gram", "ridge")
 
 
 @dataclass
@@ -127,6 +130,33 @@ def judged(stage: Stage) -> None:
         _run(stage.loaded(), stage.end)
 
 
+def evaluated(stage: Stage) -> None:
+    """`monitor evaluate`: the sums that it alone reads, and the estimates; then with a ridge model too."""
+    for step, columns in (("evaluate scan", logs.weighed()), ("ridge scan", logs.measured(stage.features))):
+        select = f"SELECT {', '.join(columns.values())} FROM {_parquet(stage)}"
+        with duckdb.connect(":memory:") as connection:
+            for _ in range(SCANS):
+                with stage.timed(step):
+                    connection.execute(select).fetchall()
+    spent = [0.0, 0.0]
+    for step, name, families in (("evaluate", "full", WEIGHED), ("evaluate, ridge", "ridge", FITTED)):
+        loaded = stage.loaded(name)
+        store, baseline = _with_baseline(loaded)
+        build(store, loaded.config, baseline.frozen)
+        with opened(store.decisions) as connection:
+            wall, cpu = time.perf_counter(), time.process_time()
+            for family in families:
+                select = FAMILIES[family].select(loaded.config, baseline.frozen)
+                assert select is not None, family
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE summed AS {restricted(select, 'TRUE')}")
+            spent[0] += time.perf_counter() - wall
+            spent[1] += time.process_time() - cpu
+        wall, cpu = time.perf_counter(), time.process_time()
+        jobs.evaluate(loaded, stage="shadow", as_of=stage.end + logs.LAG, every=True)
+        estimating = time.perf_counter() - wall, time.process_time() - cpu
+        stage.note(step, spent[0] + estimating[0], spent[1] + estimating[1])
+
+
 def early(stage: Stage) -> None:
     """Runs over further hours after the first day."""
     _further(stage, "early", "early", logs.START + timedelta(days=1))
@@ -139,7 +169,7 @@ def late(stage: Stage) -> None:
 
 STAGES: dict[str, Callable[[Stage], None]] = {
     "write": write, "scan": scan, "load": load, "ingest": ingestion, "freeze": freeze, "sums": sums,
-    "readings": windows, "judge": judged, "early": early, "late": late,
+    "readings": windows, "judge": judged, "evaluate": evaluated, "early": early, "late": late,
 }
 
 

@@ -10,7 +10,15 @@ Row = tuple[str, str, str, str, str, str]
 HEAD: Row = ("what", "wall s", "CPU s", "peak GiB", "ratio", "target")
 MEMORY = 3.0
 STEPS = ("summing", "writing", "measuring")
+EVALUATIONS = (
+    ("evaluate", "evaluate scan", 5, "monitor evaluate: its sums and estimates"),
+    ("evaluate, ridge", "ridge scan", 15, "monitor evaluate with a ridge model"),
+)
 CAUSES = {
+    "monitor evaluate: its sums and estimates": "a plain scan adds each value up once; here rows are grouped "
+    "by bucket and hour, ranked by hash for the sample, and grouped by unit",
+    "monitor evaluate with a ridge model": "Σ x xᵀ has a product for each pair of features, and the weights "
+    "one for each feature",
     "ingest": "each id is hashed and looked up, every cell checked, columns are worked out, and each file is "
     "a transaction of its own, which weighs more the smaller the files are",
     "gate, with start-up": "interpreter and libraries take half of it, the sums of the evidence the rest",
@@ -38,6 +46,8 @@ def text(seconds: Seconds, peaks: Mapping[str, float], imported: list[str], nann
     peak = max(peaks["sums"], peaks["readings"])
     rows.append(_row("measuring pass", whole["pass"], peak, *_times(whole, "pass", "scan", 10)))
     rows.append(_row("judging every window, once", seconds["judge"], peaks["judge"]))
+    for step, scan, most, what in EVALUATIONS:
+        rows.append(_row(what, seconds[step], peaks["evaluate"], *_times(seconds, step, scan, most)))
     quick = _target("1 s", seconds["gate"][0] <= 1)
     rows.append(_row("gate, with start-up", seconds["gate"], peaks["gate"], "", quick))
     none = _target("no heavy import", not imported)

@@ -48,6 +48,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "the candidate gives probability to actions that the policy in control never takes there",
         "a candidate that stays within the actions of that policy, or a policy that takes them too",
     ),
+    "no_candidate_distribution": (
+        "it is not known what the candidate would do in each state",
+        "`candidate_probs` with `actions` in monitor.yaml, or `candidate_action` drawn from the candidate, "
+        "or `q_value` and `candidate_value`",
+    ),
     "missing_cost": (
         "the cost of the constraint is unknown on more than 1 % of the decisions",
         "a logged cost with every decision, 0 where nothing was violated",

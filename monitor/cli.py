@@ -154,6 +154,37 @@ def gate(
 
 
 @app.command()
+def evaluate(
+    stage: Annotated[str, typer.Option("--stage", help="offline, shadow or limited.")] = "offline",
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    every: Annotated[
+        bool, typer.Option("--all", help="Also estimators for comparison, and the distribution of rewards.")
+    ] = False,
+) -> None:
+    """What the candidate would have earned, by several estimators, and which of them to believe."""
+    from monitor import config as configuration
+    from monitor import jobs
+    from monitor.evaluate import table, to_json
+
+    if format not in ("table", "json"):
+        _usage(f"--format {format} is not available; it is table or json")
+    if stage.startswith("full"):
+        _usage("--stage full has no decisions of another policy to evaluate the candidate on")
+    loaded = configuration.load(config)
+    try:
+        found = jobs.evaluate(loaded, stage=stage, as_of=_as_of(as_of), every=every)
+    except ValueError as error:
+        _usage(str(error))
+    if format == "json":
+        typer.echo(json.dumps(to_json(found), indent=2, allow_nan=False))
+    else:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        typer.echo(table(found, colour=colour, width=_width()), nl=False)
+
+
+@app.command()
 def replay(
     config: ConfigPath = DEFAULT,
     start: Annotated[

@@ -106,6 +106,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _label(value: Any) -> Any:
+    """A name that YAML reads as a whole number is still a name."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Label = Annotated[str, BeforeValidator(_label)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Name = Annotated[str, AfterValidator(_name)]
@@ -252,6 +258,15 @@ class Constraint(Model):
         return self
 
 
+class OffPolicy(Model):
+    """`clip` is λ, the largest weight that clipped estimators keep; `ridge` whether a value model is
+    fitted; `cell` the features whose bins, with the segment, stand for the state in fitted propensities."""
+
+    clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    ridge: bool = True
+    cell: list[Name] = []
+
+
 class Period(Model):
     start: Annotated[Instant, Field(alias="from")]
     end: Annotated[Instant, Field(alias="to")]
@@ -354,7 +369,8 @@ class Config(Model):
     log: Log
     unit: Unit | Literal["decision"] | None = None
     state: State = State()
-    actions: list[str] = []
+    actions: list[Label] = []
+    off_policy: OffPolicy = OffPolicy()
     season: Literal["24h", "7d"] = "24h"
     reward: Reward
     outcome: OutcomeColumn | None = None
@@ -458,6 +474,22 @@ class Config(Model):
                         {"column": column, "name": name, "place": place, "hint": did_you_mean(name, known),
                          "at": "log"},
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _actions_and_cells_can_be_told_apart(self) -> Config:
+        twice = sorted({a for a in self.actions if self.actions.count(a) > 1})
+        if twice:
+            raise PydanticCustomError(
+                "actions", "actions lists '{name}' twice; names stand once, in the order of `action_probs`",
+                {"name": twice[0], "at": "actions"},
+            )
+        for name in self.off_policy.cell:
+            if name not in self.state.features:
+                raise PydanticCustomError(
+                    "cell", "off_policy.cell names '{name}', which is not declared under state{hint}",
+                    {"name": name, "hint": did_you_mean(name, self.state.features), "at": "off_policy.cell"},
+                )
         return self
 
     @field_validator("envelope")

@@ -153,7 +153,7 @@ class StoreEvidence:
         """The stored readings of the monitor windows in the evidence; of batches, those that overlap it."""
         if metric in BATCH_METRICS:
             return [r for r in self._validated if r.metric == metric and r.key == key]
-        candidate = self._scope.candidate if METRICS[metric].per == "pair" else ""
+        candidate = self._scope.candidate if METRICS[metric].per.startswith("pair") else ""
         return load(
             self._connection,
             'metric = ? AND "key" = ? AND policy_id = ? AND candidate_id = ? '
@@ -213,7 +213,8 @@ class StoreEvidence:
             estimate, metric, key, self._scope.policy, self._scope.candidate, moment(start), moment(end)
         )
 
-    def _cells(self, family: str) -> Any:
+    def cells(self, family: str) -> Any:
+        """The sums of one family that the evidence is made of."""
         scope = self._scope
         return self._sheet.cells(family, scope.policy, scope.candidate, "", scope.start, scope.end)
 
@@ -222,7 +223,7 @@ class StoreEvidence:
         return "pair" if self.stage in (OFFLINE, SHADOW) else "reward"
 
     def _rows(self) -> float:
-        return float(self._cells(self._own_family).total("n_rec" if self._own_family == "pair" else "n"))
+        return float(self.cells(self._own_family).total("n_rec" if self._own_family == "pair" else "n"))
 
     def _days(self) -> float:
         return max(0.0, (self._scope.end - self._scope.start) / DAY)

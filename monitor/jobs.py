@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from monitor import __version__, acting, capture, expectations, pii, readings, r
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.chain import instant
 from monitor.config import Config, ConfigError, Loaded
+from monitor.evaluate import Evaluation
+from monitor.evaluate import evaluate as evaluated
 from monitor.evidence import StoreEvidence, scope_of
 from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
@@ -320,14 +322,30 @@ def evidence_values(
         return {metric: evidence.estimate(metric) for metric in metrics}
 
 
+def evaluate(loaded: Loaded, *, stage: str, as_of: datetime, every: bool) -> Evaluation:
+    """Every estimate of the candidate's value over the decisions of the policy that was in control.
+    Raises ConfigError, ValueError."""
+    stage, store = stages.stage_named(stage), store_of(loaded)
+    store.create()
+    with _journal(store) as journal:
+        _refuse_changed_baseline(journal, loaded.config)
+        with _evidence(journal, loaded, stage, as_of, of_others=True) as evidence:
+            return evaluated(evidence, every=every)
+
+
 @contextmanager
-def _evidence(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Iterator[StoreEvidence]:
+def _evidence(
+    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, *, of_others: bool = False
+) -> Iterator[StoreEvidence]:
+    """The evidence of a stage; `of_others` takes the incumbent's decisions in place of the candidate's."""
     store, config = store_of(loaded), loaded.config
     frozen = current_baseline(journal, store)
     entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
     since = entered.since if entered and entered.stage == stage else None
     with opened_if_there(store.sums) as connection:
         scope = scope_of(connection, config, stage, since, as_of)
+        if of_others:
+            scope = replace(scope, policy=config.policies.incumbent)
         yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
 
 

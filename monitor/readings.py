@@ -149,7 +149,7 @@ def _readings(sheet: Sheet, matured: bool, start: int, span: int, silent_to: int
     decided = [p for p in sheet.policies() if len(sheet.cells("reward", p, "", "", start, end))]
     alone = [(policy, "") for policy in decided]
     paired = [(policy, candidate) for policy, candidate in sheet.pairs() if policy in decided]
-    subjects = {"pair": paired, "log": [("", "")] if start <= silent_to else []}
+    subjects = {"pair": paired, "pair_constraint": paired, "log": [("", "")] if start <= silent_to else []}
     for metric, row in METRICS.items():
         if row.matures != matured or not row.windows or not sheet.logged(metric):
             continue

@@ -15,15 +15,16 @@ from monitor.metrics.sums import Settings, Sums
 from monitor.sums import FAMILIES
 from monitor.sums.baseline import Baseline
 from monitor.sums.constraint import ENVELOPE
+from monitor.sums.family import clip
 from monitor.sums.read import Index, between, empty
 from monitor.sums.reward_age import ages
 
-DAY = 24
 KEYS: dict[str, Callable[[Config], list[str]]] = {
     "policy": lambda config: [""],
     "pair": lambda config: [""],
     "log": lambda config: [""],
     "constraint": lambda config: [*config.constraints, *(ENVELOPE + d for d in config.envelope)],
+    "pair_constraint": lambda config: list(config.constraints),
     "cost": lambda config: [k for k, c in config.constraints.items() if c.measure == "mean_cost"],
     "episode": lambda config: [k for k, c in config.constraints.items() if c.measure == "episode_cost"],
     "feature": lambda config: config.state.features,
@@ -33,6 +34,7 @@ KEYS: dict[str, Callable[[Config], list[str]]] = {
     "dimension": lambda config: config.action_dims,
     "action": lambda config: ["", *config.action_dims],
 }
+DAY = 24
 
 
 class Sheet:
@@ -142,10 +144,11 @@ class Sheet:
             density=config.log.propensity == "density",
             window_hours=int(config.window / timedelta(hours=1)),
             moments=self.baseline.moments if self.baseline else {},
+            clip=clip(config, self.baseline.weight_clip if self.baseline else None),
         )
 
     def _settings_for(self, per: str, key: str) -> Settings:
-        if per in ("constraint", "cost") and key in self.config.constraints:
+        if per in ("constraint", "cost", "pair_constraint") and key in self.config.constraints:
             rule = self.config.constraints[key]
             return replace(self.settings, limit=rule.limit, mean_cost=rule.measure == "mean_cost")
         if per == "predicted" and self.baseline:

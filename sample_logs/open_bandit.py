@@ -123,17 +123,24 @@ def write(name: str, directory: Path, wheel: Path) -> Path:
         table = thompson_probabilities(wheel, log.campaign)
         weight = table[shown["item_id"].to_numpy(), shown["position"].to_numpy() - 1]
         n_items = len(table)
+        # A draw of the sampler is a ranking: each of its positions has a distribution of its own.
+        shares = table / table.sum(axis=0)
+        by_position = [f"[{', '.join(f'{p:.8g}' for p in column)}]" for column in shares.T]
     else:
         n_items = len(read_prior(wheel, log.campaign)[0])
         weight = np.full(len(shown), 1 / n_items)
+        by_position = [f"[{', '.join([f'{1 / n_items:.12g}'] * n_items)}]"] * POSITIONS
     ids = np.char.add(f"{name}-", np.char.zfill(np.arange(len(shown)).astype(str), 5))
     shown = shown.add_column(0, "event_id", pa.array(ids))
     shown = shown.append_column("n_items", pa.array(np.full(len(shown), n_items)))
     shown = shown.append_column("candidate_propensity", pa.array(weight))
+    probs = np.array(by_position, dtype=object)[shown["position"].to_numpy() - 1]
+    shown = shown.append_column("candidate_probs", pa.array(probs.tolist()))
     (directory / "logs").mkdir(parents=True, exist_ok=True)
     pyarrow.csv.write_csv(shown, directory / "logs" / "decisions.csv")
     config = (Path(__file__).parent / f"open_bandit_{log.policy}.yaml").read_text("utf-8")
-    (directory / "monitor.yaml").write_text(config, "utf-8")
+    actions = f"actions: [{', '.join(str(item) for item in range(n_items))}]\n"
+    (directory / "monitor.yaml").write_text(config + actions, "utf-8")
     return directory
 
 

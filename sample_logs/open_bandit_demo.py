@@ -62,11 +62,13 @@ def _judged(name: str, folder: Path, wheel: Path):  # type: ignore[no-untyped-de
     from gates.table import table
     from monitor import config as configuration
     from monitor import jobs
+    from monitor.evaluate import table as words
 
     log = open_bandit.LOGS[name]
     loaded = configuration.load(open_bandit.write(name, folder / name, wheel) / "monitor.yaml")
     now = datetime.now(UTC)
     jobs.run(loaded, now=now, as_of=now, dry=False, environ={})
+    print(words(jobs.evaluate(loaded, stage="offline", as_of=now, every=True), width=100))
     evidence = jobs.evidence_values(loaded, stage="offline", as_of=now, metrics=SHOWN)
     for metric, estimate in evidence.items():
         interval = f" ({estimate.low:.5g} to {estimate.high:.5g})" if estimate.low < estimate.high else ""

@@ -85,6 +85,10 @@ def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
             "propensity": pa.array(p, mask=holes(0.05)),
             "candidate_action": pa.array(suggestion, mask=~recommended | holes(0.05)),
             "candidate_propensity": pa.array(rng.uniform(0, 1, n), mask=~recommended | holes(0.05)),
+            "candidate_probs": pa.array(
+                list(rng.dirichlet([1, 1, 1], n)), mask=~recommended | holes(0.5)
+            ),
+            "candidate_value": pa.array(rng.normal(1, 0.3, n), mask=holes(0.001)),
             "reward": pa.array(rng.choice([0.0, 1.0, 2.0, 0.3], n), mask=holes(0.1)),
             "keep_prob": rng.choice([1.0, 0.5], n, p=[0.9, 0.1]),
             "overridden": pa.array(rng.random(n) < 0.05, mask=holes(0.5)),

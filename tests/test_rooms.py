@@ -18,7 +18,7 @@ WIRING = {
     f"monitor/{name}.py"
     for name in (
         *("cli", "jobs", "judge", "acting", "acts", "status", "capture", "sheet", "readings", "rules"),
-        *("breaches", "evidence"),
+        *("breaches", "evidence", "evaluate"),
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}

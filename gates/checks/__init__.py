@@ -24,7 +24,12 @@ share = partial(Number, low=0, high=1)
 
 CHECKS: dict[str, Check] = {
     # offline validation
-    "held_out_value": Check(held_out_value, metrics=("snips", "leaked_decisions"), shown=("ips", "ess")),
+    "held_out_value": Check(
+        held_out_value,
+        {"max_lift": Number(0.5, 0, ANY)},
+        metrics=("snips", "leaked_decisions", "snips_dr_difference", "lift"),
+        shown=("ips", "dr", "ess", "reward_mean", "reward_q99"),
+    ),
     "beats_baseline": Check(
         beats_baseline, {"margin": Number(0.0, -ANY, ANY)}, metrics=("lift",), shown=("ess",)
     ),

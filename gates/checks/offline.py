@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from gates.bounds import at_least, broken, interval, numbers, unjudged
 from gates.checks.check import Params
 from gates.evidence import Evidence
-from gates.needs import daily_volume, needed, shown, volume
+from gates.needs import daily_volume, shown, volume
 from gates.outcome import Finding, Outcome, finding
 from monitor.metrics.estimate import Estimate
 
 ESS_NEEDED = 100
-SEES = "the second estimator, of another kind, that must agree with it is not built yet"
 
 
 def held_out_value(params: Params, evidence: Evidence) -> list[Finding]:
-    """Off-policy value (SNIPS) of the candidate on rows that were not in its training set.
+    """Off-policy value of the candidate on rows that were not in its training set, by two estimators.
 
-    FAIL (`leakage`): a held-out row was trained on. Then, in this order: the reason why SNIPS is
-    not estimable; INCONCLUSIVE `training_undeclared` or `held_out_undeclared`; the reason why
-    leakage cannot be told; INCONCLUSIVE `not_built`, because a PASS needs two estimators of
-    different kind that agree. No evidence gives PASS yet. The value is always shown.
+    FAIL (`leakage`): a held-out row was trained on. Then INCONCLUSIVE or NO_DATA, in this order: the
+    reason why SNIPS is not estimable; `training_undeclared` or `held_out_undeclared`; the reason why
+    leakage cannot be told; `too_good`: a value above the 99th percentile of logged rewards (where that
+    lies above their mean), or a lift over `max_lift` of the logged mean; the reason why DR is not
+    estimable; `estimators_disagree`: 0 lies outside the interval of SNIPS − DR. Else PASS.
+    The value is always shown.
     """
-    snips, ips = evidence.estimate("snips"), evidence.estimate("ips")
+    snips, ips, doubly = (evidence.estimate(name) for name in ("snips", "ips", "dr"))
     training = evidence.facts.get("training")
     leaked = evidence.estimate("leaked_decisions")
-    value = f"off-policy value (SNIPS) is {interval(snips)}, IPS {interval(ips)}"
+    value = f"off-policy value (SNIPS) is {interval(snips)}, DR {interval(doubly)}, IPS {interval(ips)}"
     fields = {"metric": "snips", **numbers(snips)}
     if training != "none" and math.isfinite(leaked.value) and leaked.value > 0:
         message = f"{shown(leaked.value)} held-out decisions were in the training set; the {value}."
@@ -46,7 +48,14 @@ def held_out_value(params: Params, evidence: Evidence) -> list[Finding]:
     if training != "none" and broken(leaked) is not None:
         what = "number of held-out decisions that were trained on"
         return [unjudged(what, leaked, str(broken(leaked)), metric="leaked_decisions")]
-    return [_held(f"The {value}; {SEES}.", needed("not_built"), "not_built", fields)]
+    lift = evidence.estimate("lift")
+    if broken(lift) is not None:
+        return [unjudged("lift over the behaviour policy", lift, str(broken(lift)), metric="lift")]
+    suspect = _too_good(evidence, snips, lift, float(params["max_lift"]))
+    if suspect:
+        needs = "another look at the rewards and propensities, or an external evaluation"
+        return [_held(f"The {value}; {suspect}.", needs, "too_good", fields)]
+    return [_agreed(evidence, value, fields)]
 
 
 def beats_baseline(params: Params, evidence: Evidence) -> list[Finding]:
@@ -69,6 +78,35 @@ def beats_baseline(params: Params, evidence: Evidence) -> list[Finding]:
     if judged.reason == lift.reason and judged.reason is not None:
         judged = replace(judged, needs=_effective_sample(evidence, lift, judged.reason) or judged.needs)
     return [judged]
+
+
+def _too_good(evidence: Evidence, snips: Estimate, lift: Estimate, most: float) -> str:
+    """Why nobody should believe the value; "" where it is of a believable size."""
+    mean, top = (evidence.estimate(name) for name in ("reward_mean", "reward_q99"))
+    if top.value > mean.value and snips.value > top.value:
+        return f"that is above {shown(top.value)}, the 99th percentile of the logged rewards"
+    logged = snips.value - lift.value
+    if not lift.value <= most * abs(logged):
+        return (
+            f"its lift of {shown(lift.value)} is over {shown(100 * most)} % of the logged mean "
+            f"{shown(logged)}: nothing off-policy is reliably that much better than its data"
+        )
+    return ""
+
+
+def _agreed(evidence: Evidence, value: str, fields: dict[str, Any]) -> Finding:
+    """PASS where SNIPS and DR, which fail in different ways, say the same."""
+    apart = evidence.estimate("snips_dr_difference")
+    reason = broken(apart)
+    if reason is not None:
+        told = unjudged("SNIPS less DR", apart, reason, metric="snips_dr_difference")
+        return replace(told, message=f"The {value}. {told.message}")
+    differ = f"SNIPS less DR is {interval(apart)}"
+    if not apart.low <= 0 <= apart.high:
+        message = f"The {value}; they do not agree: {differ}."
+        needs = "a look at propensities and model: one of the two is wrong, and which cannot be told here"
+        return _held(message, needs, "estimators_disagree", fields)
+    return finding(Outcome.PASS, f"The {value}; they agree: {differ}.", **fields)
 
 
 def _held(message: str, needs: str, reason: str, fields: dict[str, object]) -> Finding:

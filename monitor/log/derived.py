@@ -25,7 +25,8 @@ def completed(checked: str, present: Sequence[str], config: Config) -> str:
         f"{_default(name, present, config)}::{schema.TYPES[kind]} AS {quoted(name)}"
         for name, kind in filled(present, config).items()
     )
-    probs, recommended = "action_probs" in present, "candidate_probs" in present
+    probs = "action_probs" in present
+    recommended = probs and "candidate_probs" in present
     known = {
         "greedy": greedy("propensity", "action_probs") if probs and "propensity" in present else None,
         "candidate_kl": kl("candidate_probs", "action_probs") if probs and recommended else None,

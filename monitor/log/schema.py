@@ -28,6 +28,7 @@ LOGGED = {
 DERIVED = {
     "hour": "whole", "unit_hash": "whole", "row_hash": "whole", "probs_entropy": "number",
     "probs_agreement": "number", "cross_agreement": "number", "total_variation": "number",
+    "unsupported_mass": "number",
 }
 OF_DISTRIBUTIONS = {
     "greedy": ("flag", ("action_probs",)),

@@ -10,13 +10,16 @@ from monitor.metrics import (
     actions,
     bernstein,
     candidate_returns,
+    clipped,
     comparison,
     constraint,
     control,
     disagreement,
     divergence,
+    doubly,
     entropy,
     episode,
+    fitted,
     fqe,
     gaps,
     joint,
@@ -29,6 +32,7 @@ from monitor.metrics import (
     reward_age,
     sequential,
     shape,
+    tail,
 )
 from monitor.metrics.estimate import Estimate
 from monitor.metrics.sums import Settings, Sums
@@ -47,7 +51,7 @@ class Metric:
     families: tuple[str, ...]
     per: Literal[
         "policy", "pair", "log", "constraint", "cost", "episode", "feature", "predicted", "dimension",
-        "action", "decile", "age",
+        "action", "decile", "age", "pair_constraint",
     ]  # fmt: skip
     matures: bool
     windows: bool = True
@@ -55,6 +59,8 @@ class Metric:
 
 RETURNS = ("returns", "sample", "episode")
 WEIGHTED_RETURNS = ("weighted_returns", "sequential")
+DISTRIBUTION = ("pair_sample", "offpolicy")
+DOUBLY = ("offpolicy", "valued", "ridge", "gram")
 METRICS: dict[str, Metric] = {
     "unusable_share": Metric(quality.unusable_share, ("quality",), "log", False),
     "reward_mean": Metric(reward.reward_mean, ("reward", "units"), "policy", True),
@@ -78,6 +84,7 @@ METRICS: dict[str, Metric] = {
     "episode_cost": Metric(episode.episode_cost, ("episode_cost", "episode"), "episode", False),
     "episode_length": Metric(episode.episode_length, ("episode", "reward"), "policy", True, windows=False),
     "truncated_share": Metric(episode.truncated_share, ("episode", "reward"), "policy", True, windows=False),
+    "reward_q99": Metric(reward.reward_q99, ("sample",), "policy", True, windows=False),
     "immature_share": Metric(reward.immature_share, ("reward",), "policy", False),
     "reward_cvar10": Metric(quantiles.reward_cvar10, ("sample",), "policy", True, windows=False),
     "reward_skewness": Metric(shape.reward_skewness, ("reward",), "policy", True, windows=False),
@@ -166,4 +173,29 @@ METRICS: dict[str, Metric] = {
     ),
     "trajectory_ess": Metric(sequential.trajectory_ess, ("sequential",), "pair", True, windows=False),
     "horizon": Metric(sequential.horizon, ("sequential",), "pair", True, windows=False),
+    "clipped_ips": Metric(clipped.clipped_ips, ("clipped", "offpolicy"), "pair", True, windows=False),
+    "clipped_ips_bias": Metric(clipped.clipped_ips_bias, ("clipped",), "pair", True, windows=False),
+    "cressie_read": Metric(clipped.cressie_read, ("offpolicy",), "pair", True, windows=False),
+    "unsupported_share": Metric(clipped.unsupported_share, ("clipped",), "pair", True, windows=False),
+    "offpolicy_cost": Metric(
+        clipped.offpolicy_cost, ("offpolicy_cost", "offpolicy", "units"), "pair_constraint", True,
+        windows=False,
+    ),
+    "dm": Metric(doubly.dm, DOUBLY, "pair", True, windows=False),
+    "dr": Metric(doubly.dr, DOUBLY, "pair", True, windows=False),
+    "sndr": Metric(doubly.sndr, DOUBLY, "pair", True, windows=False),
+    "switch_dr": Metric(doubly.switch_dr, DOUBLY, "pair", True, windows=False),
+    "dros": Metric(doubly.dros, DOUBLY, "pair", True, windows=False),
+    "snips_dr_difference": Metric(doubly.snips_dr_difference, DOUBLY, "pair", True, windows=False),
+    "offpolicy_q05": Metric(tail.offpolicy_q05, DISTRIBUTION, "pair", True, windows=False),
+    "offpolicy_q50": Metric(tail.offpolicy_q50, DISTRIBUTION, "pair", True, windows=False),
+    "offpolicy_q95": Metric(tail.offpolicy_q95, DISTRIBUTION, "pair", True, windows=False),
+    "offpolicy_cvar10": Metric(tail.offpolicy_cvar10, DISTRIBUTION, "pair", True, windows=False),
+    "pareto_k": Metric(tail.pareto_k, ("largest",), "pair", True, windows=False),
+    "estimated_snips": Metric(fitted.estimated_snips, ("taken",), "pair", True, windows=False),
+    "estimated_snips_low": Metric(fitted.estimated_snips_low, ("taken",), "pair", True, windows=False),
+    "estimated_snips_high": Metric(fitted.estimated_snips_high, ("taken",), "pair", True, windows=False),
+    "propensity_calibration": Metric(
+        fitted.propensity_calibration, ("taken",), "pair", True, windows=False
+    ),
 }

@@ -36,7 +36,7 @@ def ips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return lowest + divide(x[..., 0] - lowest * x[..., 1], x[..., 2])
 
     jack = jackknife(value, sums, ("wr1", "w1", "k1"), settings)
-    return _judged(t_interval(jack, sums.total("n"), "reward", settings), sums, settings)
+    return judged(t_interval(jack, sums.total("n"), "reward", settings), sums, settings)
 
 
 def snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -48,15 +48,15 @@ def snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     sums = states["offpolicy"]
     n = sums.total("n")
     if not n > 0:
-        return _judged(missing("no_data", "reward"), sums, settings)
+        return judged(missing("no_data", "reward"), sums, settings)
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("wr1", "w1", "n_one", "n"), settings)
     if not zero_one_rewards(sums, settings):
-        return _judged(t_interval(jack, n, "reward", settings), sums, settings)
+        return judged(t_interval(jack, n, "reward", settings), sums, settings)
     ones, rewards = jack.groups[:, 2], jack.groups[:, 3]
     units = kish(sums, "w1", states.get("units"), "w", jack.groups, settings)
     size = kish_size(sums.total("w1"), sums.total("w2"))
     found = zero_one_interval(jack, ones, rewards - ones, size, units, n, "reward", settings)
-    return _judged(found, sums, settings)
+    return judged(found, sums, settings)
 
 
 def lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -72,7 +72,7 @@ def lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
     jack = jackknife(value, sums, ("wr1", "w1", "r1", "k1"), settings)
     n = sums.total("n")
-    found = _judged(t_interval(jack, n, "reward", settings), sums, settings)
+    found = judged(t_interval(jack, n, "reward", settings), sums, settings)
     ones = sums.total("n_one")
     if zero_one_rewards(sums, settings) and min(ones, n - ones) < MIN_EVENTS:
         return found.because("few_events")
@@ -136,7 +136,7 @@ def weight_over_10_share(states: Mapping[str, Sums], settings: Settings) -> Esti
 def missing_propensity_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Share of decisions without a propensity of their own or of the candidate, whichever is larger."""
     sums = states["offpolicy"]
-    return share(_without_propensity(sums), sums.total("n_rows"))
+    return share(without_propensity(sums), sums.total("n_rows"))
 
 
 def not_estimable(sums: Sums, settings: Settings) -> str | None:
@@ -146,7 +146,7 @@ def not_estimable(sums: Sums, settings: Settings) -> str | None:
     |w̄ − 1| > .02. `low_ess`: effective sample size under 100. `few_events`: rewards mostly 0,
     not 0/1, and (Σ|wr|)²/Σ(wr)² under 100.
     """
-    if _without_propensity(sums) > MAX_MISSING * sums.total("n_rows"):
+    if without_propensity(sums) > MAX_MISSING * sums.total("n_rows"):
         return "missing_propensity"
     n = sums.total("n")
     if not n > 0:
@@ -164,12 +164,14 @@ def not_estimable(sums: Sums, settings: Settings) -> str | None:
     return None
 
 
-def _judged(found: Estimate, sums: Sums, settings: Settings) -> Estimate:
+def judged(found: Estimate, sums: Sums, settings: Settings) -> Estimate:
+    """The estimate with the reason why nothing can be estimated from these weights, where there is one."""
     reason = not_estimable(sums, settings)
     return replace(found, reason=reason) if reason else found
 
 
-def _without_propensity(sums: Sums) -> float:
+def without_propensity(sums: Sums) -> float:
+    """Rows without a propensity of their own or of the candidate, whichever are more."""
     return max(sums.total("n_missing_p"), sums.total("n_missing_q"))
 
 

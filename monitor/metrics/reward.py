@@ -70,6 +70,11 @@ def reward_q95(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     return quantile(states["sample"], 0.95, settings)
 
 
+def reward_q99(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """99th percentile of the sampled rewards."""
+    return quantile(states["sample"], 0.99, settings)
+
+
 def immature_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Share of decisions that have no reward (yet), counted."""
     sums = states["reward"]

@@ -71,6 +71,7 @@ class Settings:
     feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward` and `outcome` there, where
     it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
     feature, in the order of their bins in a sample of states.
+    `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
     """
 
     reward_low: float = 0.0
@@ -85,7 +86,6 @@ class Settings:
     n_blocks: int = 0
     episodes: bool = False
     discount: float = 1.0
-    baseline_frozen: bool = True
     n_star: float | None = None
     density: bool = False
     limit: float = 0.0
@@ -95,6 +95,8 @@ class Settings:
     moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     decile: int = 0
     joint_bins: tuple[int, ...] = ()
+    clip: float = 10.0
+    baseline_frozen: bool = True
 
     @property
     def reward_centre(self) -> float:

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from monitor.store import StoreError, literal, quoted
 from monitor.sums.attribution import frozen_rewards
 from monitor.sums.family import Frozen
 from monitor.sums.moments import cost_spreads, moments
+from monitor.sums.offpolicy import KEPT
 from monitor.sums.state import bin_of
 from monitor.sums.state_sample import frozen_sample
 
@@ -48,7 +49,24 @@ class Baseline:
     @cached_property
     def frozen(self) -> Frozen:
         """What the SQL of the families needs."""
-        return Frozen(self.hash, self.body["features"], self.body["usual"], self.body["action_sd"])
+        body = self.body
+        return Frozen(
+            self.hash, body["features"], body["usual"], body["action_sd"], self.weight_clip,
+            self.rows_per_day,
+        )
+
+    @property
+    def weight_clip(self) -> float | None:
+        """The .99 quantile of its importance weights; None where it had none."""
+        return self.body.get("weight_clip")
+
+    @property
+    def rows_per_day(self) -> float:
+        period = self.body.get("specification") or {}
+        if not period:
+            return 0.0
+        begin, end = (datetime.fromisoformat(period[name]) for name in ("from", "to"))
+        return float(self.body["rows"]) / max(1.0, (end - begin) / timedelta(days=1))
 
     @property
     def features(self) -> list[str]:
@@ -159,6 +177,7 @@ def freeze(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) 
         "actions": _column(connection, config, "COUNT(DISTINCT action)"),
         "n_actions": _column(connection, config, "MAX(n_actions)"),
         "longest_gap_hours": _longest_gap(connection, config),
+        "weight_clip": _weight_clip(connection, config),
     }
     body = json.loads(json.dumps(body))
     pii.hide_categories(connection, config, body["features"])
@@ -277,6 +296,16 @@ def _action_sd(connection: duckdb.DuckDBPyConnection, config: Config) -> dict[st
         if rows[0][0]:
             found[dimension] = float(rows[0][0])
     return found
+
+
+def _weight_clip(connection: duckdb.DuckDBPyConnection, config: Config) -> float | None:
+    """The .99 quantile of the weights that off-policy estimates use."""
+    (value,) = connection.execute(
+        "SELECT CASE WHEN COUNT(candidate_propensity) >= 100 "
+        "THEN quantile_cont(candidate_propensity / propensity, 99e-2) END FROM decisions "
+        f"WHERE {_within(config)} AND {KEPT} AND propensity > 0e0"
+    ).fetchone() or (None,)
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _column(connection: duckdb.DuckDBPyConnection, config: Config, expression: str) -> int | None:

@@ -16,13 +16,16 @@ class Frozen:
 
     `bins[feature]` is {"edges": [...]} or {"categories": [...], "seen": [...]}; `usual` maps a
     segment (with enough rows to say so) to the actions that the baseline's policy takes in it;
-    `action_sd` is the sd of each dimension of a continuous action.
+    `action_sd` is the sd of each dimension of a continuous action; `weight_clip` the .99 quantile of
+    the importance weights, where there were any; `rows_per_day` its decisions a day.
     """
 
     hash: str
     bins: Mapping[str, Mapping[str, Any]]
     usual: Mapping[str, list[str]] = field(default_factory=dict)
     action_sd: Mapping[str, float] = field(default_factory=dict)
+    weight_clip: float | None = None
+    rows_per_day: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ def number(value: float) -> str:
 def texts(values: list[str]) -> str:
     """A list of text literals for IN (…); an empty list matches nothing."""
     return ", ".join(literal(v) for v in values) or "NULL"
+
+
+def clip(config: Config, weight_clip: float | None) -> float:
+    """λ, fixed before looking: `off_policy.clip`, else the .99 quantile of the weights of the baseline,
+    else 10."""
+    if config.off_policy.clip is not None:
+        return config.off_policy.clip
+    return weight_clip if weight_clip is not None else 10.0
 
 
 def reward(config: Config) -> str:

@@ -6,9 +6,33 @@ Overridden rows and recommendations that were not activated are left out.
 from __future__ import annotations
 
 from monitor.config import Config
-from monitor.sums.family import Family, Frozen, reward
+from monitor.sums.family import Family, Frozen, number, reward
 
 KEPT = "candidate_id <> '' AND COALESCE(overridden, FALSE) = FALSE AND COALESCE(activated, TRUE) = TRUE"
+
+
+def weighted(config: Config, *columns: str) -> str:
+    """The rows of off-policy sums as a relation: p, q, r, k = 1/keep_prob and w = q/p, and `columns`."""
+    beside = "".join(f", {column}" for column in columns)
+    return f"""(SELECT *, q / p AS w
+              FROM (SELECT policy_id, candidate_id, hour, unit_hash, propensity AS p,
+                        candidate_propensity AS q, {reward(config)} AS r, 1e0 / keep_prob AS k{beside}
+                    FROM decisions WHERE {KEPT}) AS kept
+              WHERE p > 0e0 AND q IS NOT NULL AND r IS NOT NULL) AS weighted"""
+
+
+def shrunk(largest: float) -> tuple[str, str]:
+    """SQL of what stands in place of w: w·1{w ≤ λ} for Switch-DR, λ²w/(w² + λ²) for DRos."""
+    if not largest > 0:
+        return "0e0", "0e0"
+    return f"(CASE WHEN w <= {number(largest)} THEN w ELSE 0e0 END)", (
+        f"(w / (1e0 + w * w / {number(largest**2)}))"
+    )
+
+
+def logs_weights(config: Config) -> bool:
+    """Whether weights can be formed at all from the columns that are logged."""
+    return config.maps("propensity") and config.maps("candidate_propensity")
 
 
 def _select(config: Config, baseline: Frozen | None) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monitor.metrics.sums import Sums
 from monitor.sums import FAMILIES
 from monitor.sums.family import Family
+from monitor.sums.pair_sample import SPAN_SIZE
 from monitor.sums.sample import SIZE, WINDOW_SIZE
 
 DAY = 24
@@ -29,7 +30,8 @@ def read(
     feature, else ''. `span` is the length in hours of the windows that will be cut from the
     answer: `units` adds up each window before it squares, a sample keeps the smallest hashes.
     `by_day` adds up the hours of a day in families that are `daily`: a gate over months reads a
-    twenty-fourth of their cells. A family that was never summed is empty.
+    twenty-fourth of their cells. Of families of whole days, those only. A family that was never
+    summed is empty.
     """
     family = FAMILIES[name]
     try:
@@ -41,6 +43,12 @@ def read(
             return _segment_rewards(connection, start, end, span)
         if family.sampled:
             return _sample(connection, family, start, end, span)
+        if name == "pair_sample":
+            return _pairs(connection, family, start, end, span)
+        if name == "largest":
+            return _pairs(connection, family, start, end - DAY + 1, 1)
+        if name == "gram":
+            return _gram(connection, start, end, span)
         return _plain(connection, family, start, end, by_day and family.daily)
     except duckdb.CatalogException:
         return {}
@@ -100,6 +108,18 @@ def merge(parts: Iterable[Sums]) -> Sums:
 def _merged(family: Family, column: str) -> str:
     how = "MAX" if column in family.largest else "MIN" if column in family.smallest else "SUM"
     return f'CAST({how}("{column}") AS DOUBLE) AS "{column}"'
+
+
+def _gram(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
+    """Products of features, added up over each window: a model has no use for single days."""
+    family = FAMILIES["gram"]
+    found = connection.execute(
+        """SELECT policy_id, candidate_id AS candidate, '' AS outer_key,
+                ? + ((hour - ?) // ?) * ? AS hour, bucket, "key" AS inner_key, i, j, SUM(g) AS g
+            FROM sums_gram WHERE hour >= ? AND hour < ? GROUP BY ALL ORDER BY 1, 2, 3, 4, 5, 6""",
+        [start, start, span, span, start, end - DAY + 1],
+    ).fetchnumpy()
+    return _cut(found, (*family.places, *family.sums))
 
 
 def _units(connection: duckdb.DuckDBPyConnection, start: int, end: int, span: int) -> Index:
@@ -174,6 +194,24 @@ def _sample(
         for a, b in zip([0, *ends[:-1]], ends, strict=True)
         if b
     }
+
+
+def _pairs(
+    connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
+) -> Index:
+    """Single rows of a pair of policies, at most SPAN_SIZE of smallest hash a window."""
+    place = "1" if span == 1 else (
+        f"ROW_NUMBER() OVER (PARTITION BY policy_id, candidate_id, (hour - $start) // {span} "
+        "ORDER BY row_hash)"
+    )
+    found = connection.execute(
+        f"""SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
+                {", ".join(family.sums)}
+            FROM (SELECT *, {place} AS place FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end)
+            WHERE place <= {SPAN_SIZE} ORDER BY policy_id, candidate_id, hour, row_hash""",
+        {"start": start, "end": end},
+    ).fetchnumpy()
+    return _cut(found, family.sums)
 
 
 def _coded(column: Any) -> tuple[NDArray[Any], NDArray[Any]]:

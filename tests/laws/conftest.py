@@ -1,4 +1,4 @@
-"""The laws hold for every family: their configuration maps what a model predicts, too."""
+"""The laws hold for every family: their configuration maps predictions too, and names its actions."""
 
 from pathlib import Path
 
@@ -20,5 +20,5 @@ def loaded(tmp_path: Path) -> Loaded:
     """The small configuration of the other tests, and a second source."""
     assert SOURCE in CONFIG
     path = tmp_path / "monitor.yaml"
-    path.write_text(CONFIG.replace(SOURCE, SOURCE + PLANNED), "utf-8")
+    path.write_text(CONFIG.replace(SOURCE, SOURCE + PLANNED) + "actions: [a, b, c]\n", "utf-8")
     return configuration.load(path)

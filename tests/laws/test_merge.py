@@ -13,14 +13,14 @@ from tests.conftest import rows_of
 FROZEN = Frozen(
     "f" * 16,
     {
-        "load": {"edges": [-2.0, -1.0, -0.2, 0.3, 1.1, 2.0]},
+        "load": {"edges": [-2.0, -1.0, -0.2, 0.3, 1.1, 2.0], "sd": 0.9},
         "season": {"categories": ["low", "mid"], "seen": ["high"]},
     },
     {"north": ["a", "b"], "south": ["b"]},
 )
 BESIDE = ("model", "action_step")
 PLACE = "policy_id, candidate_id, hour, bucket, key"
-APART = ("sample", "quality", "units")
+APART = ("sample", "pair_sample", "largest", "quality", "units")
 VIEWS = ("unit_rewards", "segment_rewards")
 
 
@@ -94,6 +94,28 @@ def test_samples_merge_exactly_by_keeping_the_smallest_hashes(loaded) -> None:
     merged = sorted(sample([1]) + sample([2]))[:SIZE]
     assert merged == sample([1, 2])
     assert len(merged) == SIZE
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "size"),
+    [("pair_sample", lambda row: row[0], SIZE), ("largest", lambda row: (-row[1], row[0]), 100)],
+)
+def test_weighted_rows_merge_exactly_by_keeping_the_first(loaded, name, first, size) -> None:
+    from monitor.log import schema
+
+    def kept(seeds):
+        connection = duckdb.connect(":memory:")
+        schema.create(connection, loaded.config)
+        for seed in seeds:
+            connection.register("rows", rows_of(seed, 6000))
+            connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
+        connection.execute("UPDATE decisions SET hour = 490000, policy_id = 'old', candidate_id = 'new'")
+        found = summed(connection, loaded, name)
+        return sorted(zip(*(found[column] for column in FAMILIES[name].sums), strict=True), key=first)
+
+    merged = sorted(kept([1]) + kept([2]), key=first)[:size]
+    assert merged == kept([1, 2])
+    assert len(merged) == size
 
 
 def test_counts_of_rejects_and_faults_merge_exactly(decisions, loaded) -> None:

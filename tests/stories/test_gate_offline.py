@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gates.outcome import Outcome
-from tests.stories.building import LAG, Plant, Row, after, finding, rows
+from tests.stories.building import LAG, STATE, Plant, Row, after, finding, rows
 
 LAST = 10 * 24
 HELD_OUT = {"from": "2026-01-06", "to": "2026-01-11"}
@@ -32,10 +33,40 @@ def offline(folder: Path, change: dict[str, Any] | None = None, every: int = 1, 
     return plant
 
 
-def test_a_better_candidate_is_shown_with_its_value_and_held_for_the_second_estimator(tmp_path: Path) -> None:
+def believable(folder: Path, wrong: float = 0.0) -> Plant:
+    """Action a pays in half of its decisions, others in a third; the candidate takes it a little more often.
+
+    `wrong` is how much of its recommendations is action a in truth, whatever its propensities say.
+    """
+    plant = Plant(folder, window="6h", **DECLARED, **STATE)
+    rng, likes = np.random.default_rng(4), {"a": 0.45, "b": 0.3, "c": 0.25}
+    logged = []
+    for row in rows(range(LAST), "old", per_hour=20):
+        drawn = "a" if rng.random() < wrong else str(rng.choice(list(likes), p=list(likes.values())))
+        logged.append(row | {
+            "reward": float(rng.random() < (0.5 if row["action"] == "a" else 1 / 3)), "candidate_id": "new",
+            "candidate_action": drawn, "candidate_propensity": likes[row["action"]],
+        })  # fmt: skip
+    plant.write(logged)
+    plant.run(after(LAST) + LAG)
+    return plant
+
+
+def test_a_believable_candidate_passes_when_two_estimators_agree_on_its_value(tmp_path: Path) -> None:
+    found = finding(believable(tmp_path).gate(after(LAST) + LAG, "offline"), "held_out_value")
+    assert found.outcome is Outcome.PASS, found.message
+    assert found.low < 0.45 * 0.5 + 0.55 / 3 < found.high and "they agree" in found.message
+
+
+def test_recommendations_unlike_the_propensities_are_no_second_estimator(tmp_path: Path) -> None:
+    found = finding(believable(tmp_path, 0.5).gate(after(LAST) + LAG, "offline"), "held_out_value")
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "no_candidate_distribution")
+
+
+def test_a_candidate_that_is_far_too_good_is_shown_with_its_value_and_held(tmp_path: Path) -> None:
     verdict = offline(tmp_path).gate(after(LAST) + LAG, "offline")
     value, lift = finding(verdict, "held_out_value"), finding(verdict, "beats_baseline")
-    assert (value.outcome, value.reason) == (Outcome.INCONCLUSIVE, "not_built")
+    assert (value.outcome, value.reason) == (Outcome.INCONCLUSIVE, "too_good")
     assert value.low < 0.8 < value.high and value.n == 5 * 24 * 10
     assert lift.outcome is Outcome.PASS and lift.low < 0.8 - 1 / 3 < lift.high
     assert verdict.exit_code == 3
@@ -54,7 +85,7 @@ def test_an_old_held_out_period_stays_good_evidence(tmp_path: Path) -> None:
         ({"held_out": None, "training": {"until": "2026-01-01"}}, "INCONCLUSIVE", "held_out_undeclared"),
         ({"training": {"until": "2026-01-06T01:00"}}, "FAIL", "leakage"),
         ({"held_out": {"from": "2026-01-05", "to": "2026-01-11"}}, "FAIL", "leakage"),
-        ({"training": {"none": "rules written by hand"}}, "INCONCLUSIVE", "not_built"),
+        ({"training": {"none": "rules written by hand"}}, "INCONCLUSIVE", "too_good"),
     ],
 )
 def test_what_the_candidate_was_trained_on_must_be_told(
@@ -71,7 +102,7 @@ def test_a_unit_that_was_trained_on_is_leakage(tmp_path: Path, unit: str, leaks:
     (tmp_path / "trained.txt").write_text(f"user-4998\n{unit}\n", "utf-8")
     plant = offline(tmp_path, training={"ids": "trained.txt"})
     found = finding(plant.gate(after(LAST) + LAG, "offline"), "held_out_value")
-    assert found.reason == ("leakage" if leaks else "not_built")
+    assert found.reason == ("leakage" if leaks else "too_good")
 
 
 def test_a_list_of_trained_units_that_is_gone_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+RIDGE = "monitor evaluate with a ridge model"
 ROOT = Path(__file__).parents[2]
 
 
@@ -15,11 +16,11 @@ def test_the_benchmark_measures_every_stage_and_prints_one_table() -> None:
     table = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
     assert {len(row) for row in table} == {6}
     named = {row[0].strip(): row for row in table}
-    for what in ("plain scan", "ingest", "summing state", "measuring pass", "gate, with start-up"):
+    for what in ("plain scan", "ingest", "summing state", "measuring pass", RIDGE, "gate, with start-up"):
         assert float(named[what][1]) > 0, what
     assert named["gate imports"][4].strip() == "none of them"
     targets = [row[5].strip() for row in table[2:] if row[5].strip()]
-    assert len(targets) == 6
+    assert len(targets) == 8
     assert all(t.endswith((": met", ": MISSED")) for t in targets)
 
 

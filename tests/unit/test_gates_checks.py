@@ -38,15 +38,53 @@ def said(findings):
 
 # held_out_value
 
-VALUE = {"snips": around(0.5, 0.4, 0.6), "ips": around(0.52, 0.3, 0.7), "leaked_decisions": exact(0, 100, "")}
+VALUE = {
+    "snips": around(0.5, 0.4, 0.6), "ips": around(0.52, 0.3, 0.7), "dr": around(0.51, 0.45, 0.57),
+    "snips_dr_difference": around(-0.01, -0.03, 0.01), "lift": around(0.1, 0.05, 0.15),
+    "reward_mean": around(0.4, 0.39, 0.41), "reward_q99": around(1.0, 1.0, 1.0),
+    "leaked_decisions": exact(0, 100, ""),
+}  # fmt: skip
 DECLARED = {"training": "until", "held_out": True}
 
 
-def test_one_estimator_alone_never_passes_held_out_value():
+def test_two_estimators_that_agree_pass_held_out_value():
     [found] = run("held_out_value", DECLARED, **VALUE)
-    assert said([found]) == [(HOLD, "not_built")]
+    assert said([found]) == [(PASS, None)]
     assert (found.value, found.low, found.high, found.n) == (0.5, 0.4, 0.6, 10_000)
-    assert "IPS 0.52 (0.3 to 0.7)" in found.message
+    assert "DR 0.51 (0.45 to 0.57), IPS 0.52 (0.3 to 0.7)" in found.message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome", "reason"),
+    [
+        (0.0, 0.02, PASS, None), (-0.02, 0.0, PASS, None),
+        (0.001, 0.02, HOLD, "estimators_disagree"), (-0.02, -0.001, HOLD, "estimators_disagree"),
+    ],
+)  # fmt: skip
+def test_estimators_agree_where_zero_lies_in_the_interval_of_their_difference(low, high, outcome, reason):
+    apart = {**VALUE, "snips_dr_difference": around((low + high) / 2, low, high)}
+    assert said(run("held_out_value", DECLARED, **apart)) == [(outcome, reason)]
+
+
+def test_one_estimator_alone_never_passes_held_out_value():
+    alone = {**VALUE, "snips_dr_difference": missing("no_candidate_distribution")}
+    [found] = run("held_out_value", DECLARED, **alone)
+    assert said([found]) == [(HOLD, "no_candidate_distribution")]
+    assert "(SNIPS) is 0.5" in found.message and "candidate_probs" in found.needs
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lift": around(0.15, 0.1, 0.2)}, None),  # 43 % of the logged .35
+        ({"lift": around(0.17, 0.1, 0.2)}, "too_good"),  # 52 % of .33
+        ({"reward_q99": around(0.45, 0.44, 0.46)}, "too_good"),
+        ({"reward_q99": around(0.0, 0.0, 0.0)}, None),  # rewards so rare that the percentile tells nothing
+    ],
+)
+def test_a_value_too_good_for_its_data_is_held(change, reason):
+    [found] = run("held_out_value", DECLARED, **{**VALUE, **change})
+    assert found.reason == reason and found.value == 0.5
 
 
 def test_held_out_value_needs_training_and_held_out_to_be_declared():
@@ -67,7 +105,7 @@ def test_leakage_that_cannot_be_told_is_no_data():
     unknown = {**VALUE, "leaked_decisions": missing("no_data")}
     assert said(run("held_out_value", DECLARED, **unknown)) == [(NO_DATA, "no_data")]
     untrained = {"training": "none", "held_out": True}
-    assert said(run("held_out_value", untrained, **unknown)) == [(HOLD, "not_built")]
+    assert said(run("held_out_value", untrained, **unknown)) == [(PASS, None)]
 
 
 def test_the_reason_why_a_value_is_not_estimable_comes_first():
