@@ -30,6 +30,9 @@ REASONS: dict[str, tuple[str, str]] = {
         "a log without `policy_version`, of a policy that stays as it is",
     ),
     "dropped_rows": ("it only holds where no decision was dropped", "a log of every decision"),
+    "experiment_undeclared": (
+        "no experiment is declared",
+        "`experiment:` in monitor.yaml: the planned share of the candidate, since when, how many days",
     "low_days": ("too few days", "more days of evidence"),
     "low_ess": (
         "the effective sample size is too small",

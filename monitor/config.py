@@ -49,7 +49,6 @@ CANONICAL_PREFIXES = (
 PERSONAL = ("decision_id", "unit_id", "episode_id")
 RETENTION_SLACK = timedelta(days=7)
 NOT_YET = {
-    "experiment": "A/B comparison",
     "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
@@ -300,6 +299,17 @@ class Looks(Model):
     tightest_at: Annotated[int, Field(ge=200)] = 10_000
 
 
+class Experiment(Model):
+    """An A/B comparison: the candidate decides for a planned `share` of the units from `from` on, `control`
+    (a role) for the others; for at least `days`; in these `segments` (none: everywhere)."""
+
+    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    start: Annotated[Instant, Field(alias="from")]
+    days: Annotated[int, Field(ge=1, le=3650)]
+    control: Literal["incumbent", "safe"] = "incumbent"
+    segments: list[str] = []
+
+
 class Rollback(Model):
     kind: Literal["file", "command", "webhook"] = "file"
     path: str = "var/active_policy.json"
@@ -379,6 +389,7 @@ class Config(Model):
     baseline: Baseline | None = None
     training: Training | None = None
     held_out: Period | None = None
+    experiment: Experiment | None = None
     conditions: dict[Name, list[str]] = {}
     window: Duration = timedelta(hours=1)
     episode_timeout: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(hours=24)
@@ -530,6 +541,12 @@ class Config(Model):
         """Numeric features whose prediction a source maps by name."""
         mapped = {c for s in self.log.sources for c in s.columns}
         return [f for f in self.state.numeric if f"predicted_{f}" in mapped]
+
+    @property
+    def control(self) -> str:
+        """The policy that an experiment compares the candidate with."""
+        role = self.experiment.control if self.experiment else "incumbent"
+        return str(getattr(self.policies, role))
 
     @property
     def expectations_off(self) -> str | None:

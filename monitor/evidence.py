@@ -124,6 +124,8 @@ class StoreEvidence:
             "decisions_per_day": self._rows() / days,
             "reward_range": config.reward.range,
             "expectations_off": config.expectations_off,
+            "experiment": self._experiment(),
+            "units_return": config.unit != "decision",
             "scheduler_silent_since": self._silent_since(),
         }
 
@@ -178,6 +180,7 @@ class StoreEvidence:
         return {
             "evidence_days": lambda _: exact(self._days(), self._rows(), "days"),
             "longest_gap_hours": lambda _: self._gap(),
+            "experiment_days": lambda _: self._experiment_days(),
             "baseline_longest_gap_hours": lambda _: self._baseline_gap(),
             "condition_count": lambda key: exact(self._conditions.get(key, 0.0), self._rows(), "decisions"),
             "rejected_share": lambda _: self._rejected(),
@@ -241,6 +244,22 @@ class StoreEvidence:
             [scope.policy, scope.start, scope.end, *([scope.candidate] if both else [])],
         ).fetchnumpy()
         return found["hour"]
+
+    def _experiment(self) -> Mapping[str, Any] | None:
+        """The days an experiment takes at the least: those declared, and two seasons + maturity."""
+        config = self._config
+        if config.experiment is None:
+            return None
+        season = timedelta(days=7 if config.season == "7d" else 1)
+        least = (2 * season + config.reward.matures_after) / timedelta(days=1)
+        return {"days": max(float(config.experiment.days), least)}
+
+    def _experiment_days(self) -> Estimate:
+        experiment = self._config.experiment
+        if experiment is None:
+            return missing("no_data", "days")
+        hours = max(0, self._scope.end - hour_of(experiment.start))
+        return exact(hours / DAY, self._rows(), "days")
 
     def _gap(self) -> Estimate:
         hours = self._hours

@@ -98,8 +98,8 @@ class Sheet:
         place = (family, policy, candidate if paired else "", key if shape.outer else "")
         if place not in self._cut:
             found = self.index(family).get(place[1:])
-            last = end - DAY + 1 if shape.whole_days else end
-            self._cut[place] = empty(family) if found is None else between(found, start, max(start, last))
+            begin, last = 0 if shape.from_start else start, end - DAY + 1 if shape.whole_days else end
+            self._cut[place] = empty(family) if found is None else between(found, begin, max(begin, last))
         return self._cut[place]
 
     def estimate(
@@ -140,6 +140,7 @@ class Sheet:
             episodes=config.maps("episode_id"),
             discount=config.reward.discount,
             baseline_frozen=self.baseline is not None,
+            planned_share=config.experiment.share if config.experiment else None,
             n_star=self.n_star,
             density=config.log.propensity == "density",
             window_hours=int(config.window / timedelta(hours=1)),

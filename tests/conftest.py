@@ -63,7 +63,7 @@ def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
     """Decisions with everything that can be missing missing somewhere."""
     import pyarrow as pa
 
-    rng = np.random.default_rng(seed)
+    rng, rng_ts = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     hour = 490_000 + rng.integers(0, 72, n)
     holes = lambda share: rng.random(n) < share  # noqa: E731
     unit = rng.integers(0, 300, n)
@@ -76,6 +76,7 @@ def rows_of(seed: int, n: int):  # type: ignore[no-untyped-def]
             **_behaviour(np.random.default_rng(seed + 1000), n),
             "decision_id": [f"{seed}-{i}" for i in range(n)],
             "hour": hour,
+            "ts": pa.array(hour * 3_600_000_000 + rng_ts.integers(0, 3_600_000_000, n), pa.timestamp("us")),
             "policy_id": rng.choice(["old", "new"], n, p=[0.8, 0.2]),
             "candidate_id": np.where(recommended, "new", ""),
             "unit_hash": unit * 7919 + 13,

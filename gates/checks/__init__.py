@@ -10,6 +10,7 @@ from functools import partial
 from gates.checks.check import Check, Number
 from gates.checks.data_contract import data_contract
 from gates.checks.duration import duration_and_coverage
+from gates.checks.experiment import ab_test, offline_online_gap
 from gates.checks.hard import hard_constraints
 from gates.checks.not_built import not_built
 from gates.checks.offline import beats_baseline, held_out_value
@@ -77,8 +78,15 @@ CHECKS: dict[str, Check] = {
     "override_ready": later({"drill_days": days(30), "seconds": Number(5, 0, 3600)}),
     "dashboard_fresh": later({"windows": Number(2, 1, 100), "hard_minutes": Number(5, 0, 1440)}),
     "hard_constraints": Check(hard_constraints, {"limit": share(0.001)}, metrics=("violation_rate",)),
-    "ab_test": later({"margin": Number(0.0, -ANY, ANY)}),
-    "offline_online_gap": later(),
+    "ab_test": Check(
+        ab_test,
+        {"margin": Number(0.0, -ANY, ANY), "both": share(0.01)},
+        metrics=(
+            "sample_ratio_e", "traffic_p", "units_in_both", "experiment_days", "ab_lift", "novelty",
+        ),
+        shown=("control_moved", "ab_lift_later"),
+    ),
+    "offline_online_gap": Check(offline_online_gap, metrics=("reward_mean",), events=("verdict",)),
     "exploration": later({"share": share(0.01)}),
     "safety_layer": later(),
     "support": later(),

@@ -112,6 +112,10 @@ def _rewards(known: Known) -> list[str]:
     return [] if "reward" in known.has else ["a reward"]
 
 
+def _experiment(known: Known) -> list[str]:
+    return _rewards(known) + ([] if known.config.experiment else ["`experiment:` declared"])
+
+
 def _recommended(known: Known) -> list[str]:
     if any(c.startswith("candidate_") and c != "candidate_id" for c in known.has):
         return _lacking_dimensions(known)
@@ -182,7 +186,7 @@ NEEDS: dict[str, tuple[Callable[[Known], list[str]], Callable[[Known], list[str]
     "review": (_nothing, _signed("review")),
     "duration_and_coverage": (_nothing, lambda k: _recommended(k) + _baseline(k)),
     "hard_constraints": (_nothing, _hard),
-    "ab_test": (_nothing, _rewards),
+    "ab_test": (_nothing, _experiment),
     "offline_online_gap": (_no_propensity, _rewards),
     "state_shift": (_nothing, _states),
     "offline_reevaluation": (_no_propensity, _off_policy),
@@ -196,6 +200,8 @@ PASSES = {
     "duration_and_coverage": "after its days of shadow mode without a gap",
     "data_contract": "while rejected rows and unusable fields stay under log.max_rejects",
     "hard_constraints": "while nothing is violated",
+    "ab_test": "after the days of an experiment in which the candidate is not worse",
+    "offline_online_gap": "if the live mean lies in the interval of the last offline verdict",
     "held_out_value": "if the candidate's value holds on held-out decisions",
     "beats_baseline": "with enough decisions of a candidate that is better",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitor.metrics import (
+    ab,
     actions,
     bernstein,
     candidate_returns,
@@ -198,4 +199,11 @@ METRICS: dict[str, Metric] = {
     "propensity_calibration": Metric(
         fitted.propensity_calibration, ("taken",), "pair", True, windows=False
     ),
+    "sample_ratio_e": Metric(ab.sample_ratio_e, ("exposure",), "policy", False, windows=False),
+    "units_in_both": Metric(ab.units_in_both, ("exposure",), "policy", False, windows=False),
+    "traffic_p": Metric(ab.traffic_p, ("exposure", "baseline"), "feature", False, windows=False),
+    "ab_lift": Metric(ab.ab_lift, ("arm",), "policy", True, windows=False),
+    "ab_lift_later": Metric(ab.ab_lift_later, ("exposure",), "policy", True, windows=False),
+    "novelty": Metric(ab.novelty, ("exposure",), "policy", True, windows=False),
+    "control_moved": Metric(ab.control_moved, ("arm",), "policy", True, windows=False),
 }

@@ -72,6 +72,7 @@ class Settings:
     it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
     feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
+    `planned_share`: of the units of an experiment, the candidate's.
     """
 
     reward_low: float = 0.0
@@ -97,6 +98,7 @@ class Settings:
     joint_bins: tuple[int, ...] = ()
     clip: float = 10.0
     baseline_frozen: bool = True
+    planned_share: float | None = None
 
     @property
     def reward_centre(self) -> float:

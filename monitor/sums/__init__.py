@@ -7,6 +7,7 @@ merge(state(A), state(B)) == state(A ∪ B).
 from monitor.sums import (
     action,
     action_step,
+    arm,
     clipped,
     clips,
     constraint,
@@ -15,6 +16,7 @@ from monitor.sums import (
     episode,
     episode_cost,
     exploration,
+    exposure,
     fqe,
     goodhart,
     goodhart_sample,
@@ -78,4 +80,6 @@ FAMILIES: dict[str, Family] = {
     "goodhart_sample": goodhart_sample.FAMILY,
     "model": model.FAMILY,
     "action_step": action_step.FAMILY,
+    "arm": arm.FAMILY,
+    "exposure": exposure.FAMILY,
 }

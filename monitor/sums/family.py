@@ -39,7 +39,8 @@ class Family:
     `daily`: no metric tells hours of a day apart, so that long windows may be read by day.
     `optional`: only some logs have what it sums; no readings are made of it where they do not.
     `places`: further columns that tell cells apart, which a metric gets too. `whole_days`: rows are
-    summed by whole UTC days, `hour` the first of the day."""
+    summed by whole UTC days, `hour` the first of the day.
+    `from_start`: a window has every cell up to its end, also those of before it."""
 
     name: str
     sums: tuple[str, ...]
@@ -55,6 +56,7 @@ class Family:
     optional: bool = False
     places: tuple[str, ...] = ()
     whole_days: bool = False
+    from_start: bool = False
 
 
 def number(value: float) -> str:

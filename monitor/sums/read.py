@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.metrics.sums import Sums
-from monitor.sums import FAMILIES
+from monitor.store import has_table
+from monitor.sums import FAMILIES, exposure
 from monitor.sums.family import Family
 from monitor.sums.pair_sample import SPAN_SIZE
 from monitor.sums.sample import SIZE, WINDOW_SIZE
@@ -34,7 +35,10 @@ def read(
     summed is empty.
     """
     family = FAMILIES[name]
+    start = 0 if family.from_start else start
     try:
+        if name == "exposure":
+            return _exposure(connection, end)
         if name == "units":
             return _units(connection, start, end, span)
         if name == "unit_rewards":
@@ -164,6 +168,21 @@ def _segment_rewards(connection: duckdb.DuckDBPyConnection, start: int, end: int
         [start, start, span, span, start, end],
     ).fetchnumpy()
     return _cut(found, FAMILIES["segment_rewards"].sums)
+
+
+def _exposure(connection: duckdb.DuckDBPyConnection, end: int) -> Index:
+    """Units at first exposure; where decisions are units there is no table of them, and the arms' counts
+    and all their rows stand for it."""
+    if has_table(connection, "sums_exposure"):
+        columns = [row[0] for row in connection.execute("DESCRIBE sums_exposure").fetchall()]
+        features = [c.removeprefix("bin_") for c in columns if c.startswith("bin_")]
+        selects = [exposure.units(end), *(exposure.states(f, end) for f in features)]
+    else:
+        selects = [exposure.of_decisions(end)]
+    found = connection.execute(
+        f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS cells ORDER BY 1, 2, 3, 4, 5, 6"
+    ).fetchnumpy()
+    return _cut(found, exposure.COLUMNS)
 
 
 def _sample(

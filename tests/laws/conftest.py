@@ -13,12 +13,15 @@ PLANNED = (
     '    - {paths: ["planned/*.jsonl"], format: jsonl, '
     "columns: {policy_id: policy, predicted_load: load_next}}\n"
 )
+EXPERIMENT = "experiment: {share: 0.2, from: 2025-11-25, days: 14}\n"
 
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Loaded:
-    """The small configuration of the other tests, and a second source."""
+    """The small configuration of the other tests, a second source and an experiment."""
     assert SOURCE in CONFIG
     path = tmp_path / "monitor.yaml"
-    path.write_text(CONFIG.replace(SOURCE, SOURCE + PLANNED) + "actions: [a, b, c]\n", "utf-8")
+    text = CONFIG.replace(SOURCE, SOURCE + PLANNED) + "actions: [a, b, c]
+" + EXPERIMENT
+    path.write_text(text, "utf-8")
     return configuration.load(path)

@@ -25,6 +25,11 @@ FACTS = {
     "decisions_per_day": 1000.0,
     "features": ["load"],
     "constraints": {"heat": {"hard": True}},
+    "experiment": {"days": 14.0},
+}
+PROMISE = {
+    "stage": "offline_validation",
+    "findings": [{"check": "held_out_value", "metric": "snips", "low": 0.45, "high": 0.55}],
 }
 
 
@@ -32,6 +37,7 @@ def near(value, half):
     return Estimate(value, value - half, value + half, LEVEL, 50_000, "", "by hand")
 
 
+PROMISED = (GivenEvent("verdict", AS_OF - timedelta(days=9), "v7", PROMISE),)
 HEALTHY = {
     ("snips", ""): near(0.5, 0.01),
     ("ips", ""): near(0.5, 0.1),
@@ -57,6 +63,13 @@ HEALTHY = {
     ("newest_decision_age_hours", ""): exact(0.5, 50_000, ""),
     ("violation_rate", "heat"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand"),
     ("state_js", "load"): near(0.02, 0.01),
+    ("sample_ratio_e", ""): exact(0.1, 50_000, ""),
+    ("traffic_p", "load"): near(0.5, 0.0),
+    ("units_in_both", ""): exact(0, 50_000, ""),
+    ("experiment_days", ""): exact(20, 50_000, ""),
+    ("ab_lift", ""): near(0.1, 0.01),
+    ("novelty", ""): near(0.0, 0.01),
+    ("reward_mean", ""): near(0.5, 0.01),
 }
 BUILT = [name for name, check in CHECKS.items() if check.built]
 # Built as far as they can be: a PASS needs a part that a later version brings.
@@ -78,7 +91,7 @@ broken = st.one_of(
 )
 
 
-def evidence(estimates, journal=()):
+def evidence(estimates, journal=PROMISED):
     return Given("shadow_mode", "v7", AS_OF, AS_OF, AS_OF, FACTS, estimates, journal=journal)
 
 

@@ -20,7 +20,7 @@ FROZEN = Frozen(
 )
 BESIDE = ("model", "action_step")
 PLACE = "policy_id, candidate_id, hour, bucket, key"
-APART = ("sample", "pair_sample", "largest", "quality", "units")
+APART = ("sample", "pair_sample", "largest", "quality", "units", "exposure")
 VIEWS = ("unit_rewards", "segment_rewards")
 
 
