@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ from monitor.readings import hour_of, load, window_hours
 from monitor.replay.tally import Trip
 from monitor.store import opened
 from monitor.triggers import TRIGGERS
+from monitor.triggers.single_row import TRIGGER_OF_RULE
 from monitor.triggers.windows import usable
 
 SINGLE_ROW = "single rows"
@@ -45,16 +47,18 @@ def single_rows(
     return [Trip(r.policy_id, r.key, hour_of(r.window_start), True) for r in found]
 
 
-def irreversible(decisions: Path, config: Config, start: int, end: int) -> list[Trip]:
-    """Windows with an action that could not be undone; none where the decisions are not there."""
+def breaches(decisions: Path, config: Config, rules: Collection[str], start: int, end: int) -> list[Trip]:
+    """Rows that broke a single-row rule of these triggers, at their own time; none where the decisions are
+    not there. A row counts although its window is not measured yet: it is judged when it is read."""
     if not decisions.exists():
         return []
+    named = [rule for rule, trigger in TRIGGER_OF_RULE.items() if trigger in rules]
     with opened(decisions, read_only=True) as connection:
         rows = connection.execute(
-            "SELECT DISTINCT COALESCE(policy_id, ''), CAST(floor(epoch(ts) / 3600) AS BIGINT) FROM breaches "
-            "WHERE rule = 'irreversible' AND ts IS NOT NULL"
+            'SELECT COALESCE(policy_id, \'\'), COALESCE("key", rule), MIN(epoch(ts)) / 3600e0 FROM breaches '
+            "WHERE ts IS NOT NULL AND rule IN (SELECT unnest(?::VARCHAR[])) "
+            "GROUP BY 1, 2, floor(epoch(ts) / 3600)",
+            [named],
         ).fetchall()
     span = window_hours(config)
-    return [Trip(p, "irreversible", h // span * span, True) for p, h in rows if start <= h < end]
-
-
+    return [Trip(p, k, int(at // span * span), True, at=at) for p, k, at in rows if start <= at < end]

@@ -19,7 +19,7 @@ from monitor.judge import HISTORY, LETTER_WINDOWS, Judged, judge_windows
 from monitor.readings import closed_end, hour_of, moment, window_hours
 from monitor.replay.copy import planted
 from monitor.replay.daily import DAY, Day, days
-from monitor.replay.looked import SINGLE_ROW, irreversible, single_rows, windows
+from monitor.replay.looked import SINGLE_ROW, breaches, single_rows, windows
 from monitor.replay.plant import Plant, parse
 from monitor.replay.tally import Tally, Trip, a_month, alarms, first_seen, within
 from monitor.rules import Rule
@@ -27,9 +27,11 @@ from monitor.rules import load as load_rules
 from monitor.store import Store, StoreError, opened
 from monitor.sums.baseline import Baseline
 from monitor.triggers import TRIGGERS
+from monitor.triggers.single_row import TRIGGER_OF_RULE
 
 Progress = Callable[[str, int, int], None]
 PLANTED_DAYS = 14
+UNMEASURED = 48
 CONFIRMATIONS = ((2, 2), (2, 3), (3, 3), (3, 4))
 
 
@@ -72,6 +74,7 @@ class _Terms:
     events: list[Event]
     asked: Asked
     progress: Progress | None
+    copied: bool = False
 
     @property
     def config(self) -> Config:
@@ -123,7 +126,7 @@ def _with(terms: _Terms, plant: Plant, end: int, plain: Mapping[str, Sequence[Tr
         copy, changed = planted(
             terms.loaded, terms.store, Path(folder), terms.baseline, plant, hours, terms.progress
         )
-        own = replace(terms, store=copy, asked=replace(terms.asked, change=plant.at))
+        own = replace(terms, store=copy, copied=True, asked=replace(terms.asked, change=plant.at))
         with opened(copy.sums, read_only=True) as connection:
             found, trips = _stretch(connection, own, start, last, plain)
         there = terms.loaded.model_copy(
@@ -154,10 +157,9 @@ def _stretch(
     span, config, change = terms.span, terms.config, terms.asked.change
     trips = _judged(connection, terms, terms.rules, start, end, "judging")
     letter = _judged(connection, terms, _by_letter(terms.rules), start, end, "judging by the letter")
-    rows = single_rows(connection, config, start, end)
-    if "irreversible" in terms.rules:
-        rows += irreversible(store_of(terms.loaded).decisions, config, start, end)
-    trips, letter = trips | {SINGLE_ROW: rows}, letter | {SINGLE_ROW: rows}
+    if set(TRIGGER_OF_RULE.values()) & set(terms.rules):
+        rows = _single_rows(connection, terms, start, end)
+        trips, letter = trips | {SINGLE_ROW: rows}, letter | {SINGLE_ROW: rows}
     quiet, said = _quiet(terms, start, end)
     seen = {name: {(t.policy, t.key, t.start) for t in (without or {}).get(name, ())} for name in trips}
     tallies = []
@@ -180,6 +182,16 @@ def _stretch(
             )
         tallies.append(replace(tally, advice=_advice(connection, terms, tally, start, end, quiet)))
     return Stretch(start, end, span, said, tallies), trips
+
+
+def _single_rows(
+    connection: duckdb.DuckDBPyConnection, terms: _Terms, start: int, end: int
+) -> list[Trip]:
+    """Of the log as it is the rows that ingest found; of a planted change the windows with such rows."""
+    if terms.copied:
+        return single_rows(connection, terms.config, start, end) if "constraint" in terms.rules else []
+    last = terms.asked.end or end + UNMEASURED
+    return breaches(store_of(terms.loaded).decisions, terms.config, terms.rules, start, last)
 
 
 def _judged(

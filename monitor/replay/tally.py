@@ -18,13 +18,15 @@ Place = tuple[str, str]
 @dataclass(frozen=True)
 class Trip:
     """A window that a trigger tripped in: its policy and key, its first hour, whether the trips before
-    it confirmed it, and whether that calls for a rollback (`acts`) or only for people."""
+    it confirmed it, whether that calls for a rollback (`acts`) or only for people, and the hour of the
+    row that a single-row rule was broken by (`at`)."""
 
     policy: str
     key: str
     start: int
     confirmed: bool
     acts: bool = True
+    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,16 @@ def first_seen(
 ) -> Seen | None:
     """The first of `trips` in a window that ends after the hour `changed`, other than those that tripped
     without the change too (`before`: policy, key, start). `wait` are hours from a window's end until it
-    can be judged."""
-    starts = [
-        t.start for t in trips if t.start + span > changed and (t.policy, t.key, t.start) not in before
+    can be judged; a single row is judged when it is read."""
+    seen = [
+        (t.start, t.start + span + wait if t.at is None else t.at)
+        for t in trips
+        if (t.start + span if t.at is None else t.at) > changed and (t.policy, t.key, t.start) not in before
     ]
-    if not starts:
+    if not seen:
         return None
-    start = min(starts)
-    return Seen(start, int((start - changed // span * span) // span) + 1, start + span + wait - changed)
+    start, known = min(seen)
+    return Seen(start, int((start - changed // span * span) // span) + 1, known - changed)
 
 
 def within(start: int, span: int, periods: Iterable[tuple[datetime, datetime]]) -> bool:

@@ -135,6 +135,13 @@ def test_the_first_window_that_ends_after_the_change_is_window_1() -> None:
     assert first_seen(trips(100), 100.5, 1, 0.0).windows == 1  # type: ignore[union-attr]
 
 
+def test_a_single_row_is_seen_when_it_is_read() -> None:
+    row = Trip("p", "unsafe", 100, True, at=100.75)
+    seen = first_seen([row], 100.5, 1, 0.2)
+    assert seen is not None and (seen.windows, seen.hours) == (1, pytest.approx(0.25))
+    assert first_seen([row], 100.8, 1, 0.2) is None
+
+
 def test_a_trip_that_was_there_without_the_change_has_not_seen_it() -> None:
     assert first_seen(trips(103), 100.5, 1, 0.0, {("p", "", 103)}) is None
 
