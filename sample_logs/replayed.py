@@ -14,6 +14,7 @@ from pathlib import Path
 
 from monitor import config as configuration
 from monitor.replay import play, words
+from monitor.replay.tally import a_month
 from sample_logs.make import COOLING_LOGS, LOGS, SampleLog
 
 END = datetime(2100, 1, 1, tzinfo=UTC)  # everything that is measured
@@ -45,8 +46,9 @@ def rows(log: SampleLog, folder: Path, as_of: datetime) -> Iterator[tuple[str, .
     before = (log.planted.timestamp() / 3600 if log.planted else found.end) - found.start
     alarms = sum(t.alarms for t in found.tallies)
     letter = sum(t.letter_alarms for t in found.tallies)
-    month = max((t.a_month for t in found.tallies), key=lambda e: e.value)
-    first = (log.name, f"{before / 24:.3g}", f"{alarms} ({letter})", words.rate(month))
+    windows = max(t.windows for t in found.tallies)
+    month = words.rate(a_month(alarms, windows, found.span))
+    first = (log.name, f"{before / 24:.3g}", f"{alarms} ({letter})", month)
     shown = [t for t in found.tallies if t.trigger == wanted or t.first_confirmed] or found.tallies[:1]
     if log.planted is None:
         yield (*first, "(healthy)", "", "")
