@@ -1,4 +1,4 @@
-"""Ten healthy days are replayed: no alarm, a planted change is seen, and nothing is touched."""
+"""Six healthy days are replayed: no alarm, a planted change is seen, and nothing is touched."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monitor.replay import play, words
 from tests.stories.building import LAG, STATE, Plant, after, rows
 
 DAYS = 6
@@ -33,12 +34,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_a_replay_sees_what_was_planted_and_touches_nothing(plant: Plant) -> None:
     events, waiting, before = plant.events(), plant.outbox(), digests(plant.folder / "var")
-    done = plant.monitor(
-        "replay", "--plant", "state.load:+2sd@2026-01-05", "--plant", "constraint.slow:x6@2026-01-05T06:30",
-        "--gate", "full", "--format", "json",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    plain, shifted, violated = json.loads(done.stdout)["stretches"]
+    plants = ["state.load:+2sd@2026-01-05", "constraint.slow:x6@2026-01-05T06:30"]
+    asked = play.Asked(plants=plants, gate="full")
+    found = play.replay(plant.loaded, asked, as_of=after(9 * 24), progress=None)
+    plain, shifted, violated = json.loads(json.dumps(words.to_json(found), allow_nan=False))["stretches"]
     assert plain["from"].startswith("2026-01-04") and plain["unchanged"] == "assumed to be unchanged"
     assert {t["trigger"]: t["alarms"] for t in plain["triggers"]}["state_shift"] == 0
     assert len(plain["gate"]) == 3 and {d["exit_code"] for d in plain["gate"]} == {3}
