@@ -33,6 +33,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "experiment_undeclared": (
         "no experiment is declared",
         "`experiment:` in monitor.yaml: the planned share of the candidate, since when, how many days",
+    ),
     "low_days": ("too few days", "more days of evidence"),
     "low_ess": (
         "the effective sample size is too small",
