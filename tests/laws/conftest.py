@@ -21,7 +21,6 @@ def loaded(tmp_path: Path) -> Loaded:
     """The small configuration of the other tests, a second source and an experiment."""
     assert SOURCE in CONFIG
     path = tmp_path / "monitor.yaml"
-    text = CONFIG.replace(SOURCE, SOURCE + PLANNED) + "actions: [a, b, c]
-" + EXPERIMENT
+    text = CONFIG.replace(SOURCE, SOURCE + PLANNED) + "actions: [a, b, c]\n" + EXPERIMENT
     path.write_text(text, "utf-8")
     return configuration.load(path)
