@@ -17,7 +17,7 @@ import duckdb
 
 from benchmarks import logs
 from monitor import config as configuration
-from monitor import jobs, readings
+from monitor import jobs, readings, verdicts
 from monitor.config import Loaded
 from monitor.journal import Journal
 from monitor.log import schema
@@ -86,7 +86,7 @@ def load(stage: Stage) -> None:
 def ingestion(stage: Stage) -> None:
     """Our ingest of the same files into an empty store, to the disk."""
     loaded = stage.loaded()
-    store = jobs.store_of(loaded)
+    store = verdicts.store_of(loaded)
     shutil.rmtree(store.folder, ignore_errors=True)
     store.create()
     with stage.timed("ingest"), opened(store.decisions) as connection:
@@ -152,7 +152,7 @@ def evaluated(stage: Stage) -> None:
             spent[0] += time.perf_counter() - wall
             spent[1] += time.process_time() - cpu
         wall, cpu = time.perf_counter(), time.process_time()
-        jobs.evaluate(loaded, stage="shadow", as_of=stage.end + logs.LAG, every=True)
+        verdicts.evaluate(loaded, stage="shadow", as_of=stage.end + logs.LAG, every=True)
         estimating = time.perf_counter() - wall, time.process_time() - cpu
         stage.note(step, spent[0] + estimating[0], spent[1] + estimating[1])
 
@@ -201,9 +201,9 @@ def _parquet(stage: Stage) -> str:
 
 
 def _with_baseline(loaded: Loaded) -> tuple[Store, Baseline]:
-    store = jobs.store_of(loaded)
+    store = verdicts.store_of(loaded)
     journal = Journal(store.journal)
-    baseline = jobs.current_baseline(journal, store)
+    baseline = verdicts.current_baseline(journal, store)
     journal.close()
     assert baseline is not None
     return store, baseline

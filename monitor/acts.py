@@ -13,8 +13,8 @@ from gates.stages import STAGES, stage_named
 from monitor.acting import effective_level
 from monitor.config import UNITS, ConfigError, Loaded, did_you_mean
 from monitor.incidents import acknowledging, incidents
-from monitor.jobs import store_of
 from monitor.journal import Journal
+from monitor.verdicts import store_of
 
 LEVELS = ("observe", "alert", "rollback")
 

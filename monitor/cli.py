@@ -136,13 +136,13 @@ def gate(
     from gates.evaluate import to_json
     from gates.table import table
     from monitor import config as configuration
-    from monitor import jobs
+    from monitor import verdicts
 
     if format not in ("table", "json"):
         _usage(f"--format {format} is not available; it is table or json")
     loaded = configuration.load(config)
     try:
-        verdict = jobs.gate(loaded, stage=stage, as_of=_as_of(as_of))
+        verdict = verdicts.gate(loaded, stage=stage, as_of=_as_of(as_of))
     except ValueError as error:
         _usage(str(error))
     if format == "json":
@@ -165,7 +165,7 @@ def evaluate(
 ) -> None:
     """What the candidate would have earned, by several estimators, and which of them to believe."""
     from monitor import config as configuration
-    from monitor import jobs
+    from monitor import verdicts
     from monitor.evaluate import table, to_json
 
     if format not in ("table", "json"):
@@ -174,7 +174,7 @@ def evaluate(
         _usage("--stage full has no decisions of another policy to evaluate the candidate on")
     loaded = configuration.load(config)
     try:
-        found = jobs.evaluate(loaded, stage=stage, as_of=_as_of(as_of), every=every)
+        found = verdicts.evaluate(loaded, stage=stage, as_of=_as_of(as_of), every=every)
     except ValueError as error:
         _usage(str(error))
     if format == "json":
@@ -300,13 +300,13 @@ def ingest(
 ) -> None:
     """Read new log lines into the store, or export rejected ones and load them again when mended."""
     from monitor import config as configuration
-    from monitor import jobs
     from monitor.log import rejects, schema
     from monitor.log.ingest import ingest as read_logs
     from monitor.store import one_at_a_time, opened
+    from monitor.verdicts import store_of
 
     loaded = configuration.load(config)
-    store = jobs.store_of(loaded)
+    store = store_of(loaded)
     store.create()
     now = _now()
     with one_at_a_time(store.folder), opened(store.decisions) as connection:

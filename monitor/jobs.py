@@ -1,17 +1,15 @@
-"""One pass of `monitor run`, and `monitor gate`: wiring, no statistics.
+"""One pass of `monitor run`: wiring, no statistics.
 
 run: lock, ingest, judge single rows, freeze the baseline if due, sum dirty hours, measure windows,
-judge closed windows in order, act, judge the stage. gate: read sums and journal, one verdict.
+judge closed windows in order, act, judge the stage.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,26 +18,31 @@ from alerts import message as messages
 from alerts.channels import build as build_channels
 from alerts.pipeline import DeliveryReport, deliver, enqueue
 from gates import stages
-from gates.checklist import load as load_checklist
-from gates.evaluate import RecordedFiring, Verdict, judge, to_json
+from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
 from monitor import __version__, acting, capture, expectations, pii, readings, retention, rules
 from monitor.breaches import judge_breaches, mark_judged
-from monitor.chain import instant
 from monitor.config import Config, ConfigError, Loaded
-from monitor.evaluate import Evaluation
-from monitor.evaluate import evaluate as evaluated
-from monitor.evidence import StoreEvidence, scope_of
 from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
 from monitor.log import profile, schema
 from monitor.log.ingest import Account, ingest
-from monitor.metrics.estimate import Estimate
 from monitor.retention import Pruned
 from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import build, up_to_date
+from monitor.verdicts import (
+    checklists_of,
+    current_baseline,
+    judged_to,
+    known_baseline,
+    opened_if_there,
+    opened_journal,
+    refuse_changed_baseline,
+    store_of,
+    verdict_of,
+)
 from monitor.windows import stretch
 
 Progress = Callable[[str, int, int], None]
@@ -63,10 +66,6 @@ class RunReport:
     problem: str | None = None
 
 
-def store_of(loaded: Loaded) -> Store:
-    return Store(loaded.path(loaded.config.store))
-
-
 def run(
     loaded: Loaded,
     *,
@@ -85,8 +84,8 @@ def run(
     store, config = store_of(loaded), loaded.config
     numbers = rules.load(checklists_of(loaded))
     store.create()
-    with one_at_a_time(store.folder), _journal(store) as journal:
-        _refuse_changed_baseline(journal, config)
+    with one_at_a_time(store.folder), opened_journal(store) as journal:
+        refuse_changed_baseline(journal, config)
         with opened(store.decisions) as connection:
             schema.create(connection, config)
             account = ingest(connection, loaded, as_of=as_of, now=clock or now, progress=progress)
@@ -95,7 +94,7 @@ def run(
             if not dry:
                 _act_on_rows(journal, connection, terms, numbers, report, as_of)
             frozen = _baseline(journal, connection, loaded, store, as_of, None if dry else now)
-            report.baseline_frozen = frozen is not None and _known_baseline(journal) == frozen.hash
+            report.baseline_frozen = frozen is not None and known_baseline(journal) == frozen.hash
             report.problem = _profile(connection, config, as_of)
         build(store, config, frozen.frozen if frozen else None, progress, told=report.done)
         report.windows = readings.measure(store, config, frozen, as_of, progress)
@@ -118,7 +117,7 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
     store, config = store_of(loaded), loaded.config
     numbers = rules.load(checklists_of(loaded))
     store.create()
-    with one_at_a_time(store.folder), _journal(store) as journal:
+    with one_at_a_time(store.folder), opened_journal(store) as journal:
         with opened(store.decisions) as connection:
             schema.create(connection, config)
             report = RunReport(ingest(connection, loaded, as_of=now, now=now))
@@ -127,17 +126,6 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
         report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
         journal.beat("fast", now)
     return report
-
-
-def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
-    """Judge one stage from what is stored and append the verdict. Raises ConfigError, ValueError."""
-    stage = stages.stage_named(stage)
-    store = store_of(loaded)
-    store.create()
-    with _journal(store) as journal:
-        verdict = _verdict(journal, loaded, stage, as_of)
-        journal.append("verdict", verdict.policy, to_json(verdict), at=as_of)
-    return verdict
 
 
 def _terms(
@@ -168,7 +156,7 @@ def _act_on_rows(
 def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: datetime) -> Baseline:
     """Freeze the configured baseline, replacing an earlier one. Raises ConfigError when it is not due."""
     store, config = store_of(loaded), loaded.config
-    with one_at_a_time(store.folder), _journal(store) as journal, opened(store.decisions) as connection:
+    with one_at_a_time(store.folder), opened_journal(store) as journal, opened(store.decisions) as connection:
         schema.create(connection, config)
         if not baselines.due(connection, config, as_of):
             raise ConfigError(
@@ -213,35 +201,14 @@ def prune(loaded: Loaded, *, now: datetime, dry: bool) -> Pruned:
     if config.retention is None:
         raise ConfigError(["monitor.yaml: `retention` is not set, so nothing is ever pruned; such as 90d"])
     store.create()
-    with one_at_a_time(store.folder), _journal(store) as journal:
-        _refuse_changed_baseline(journal, config)
+    with one_at_a_time(store.folder), opened_journal(store) as journal:
+        refuse_changed_baseline(journal, config)
         frozen = current_baseline(journal, store)
         with opened(store.decisions) as connection:
             schema.create(connection, config)
             if not up_to_date(connection, store, config, frozen.frozen if frozen else None):
                 raise ConfigError(["the sums are not those of monitor.yaml yet; run `monitor run` first"])
             return retention.prune(connection, config, now=now, baseline_frozen=frozen is not None, dry=dry)
-
-
-def current_baseline(journal: Journal, store: Store) -> Baseline | None:
-    """The frozen baseline that the journal names, None before the first."""
-    known = _known_baseline(journal)
-    return baselines.load(store.baselines, known) if known else None
-
-
-def judged_to(journal: Journal, *, matured: bool = False) -> int | None:
-    """Hour up to which closed windows were judged by a run, None before the first."""
-    newest = journal.newest("run")
-    return int(newest.body["judged"]["matured" if matured else "plain"]) if newest else None
-
-
-@contextmanager
-def _journal(store: Store) -> Iterator[Journal]:
-    journal = Journal(store.journal)
-    try:
-        yield journal
-    finally:
-        journal.close()
 
 
 def _prune_daily(store: Store, config: Config, frozen: Baseline | None, now: datetime) -> list[str]:
@@ -302,100 +269,12 @@ def _judge(
         journal.append("run", "run", body, at=terms.now)
 
 
-@contextmanager
-def opened_if_there(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A reading connection to a store, or to an empty one where there is no file yet."""
-    if path.exists():
-        with opened(path, read_only=True) as connection:
-            yield connection
-    else:
-        with duckdb.connect(":memory:") as connection:
-            yield connection
-
-
-def evidence_values(
-    loaded: Loaded, *, stage: str, as_of: datetime, metrics: Sequence[str]
-) -> dict[str, Estimate]:
-    """Metrics over the evidence that the gate of a stage judges."""
-    stage = stages.stage_named(stage)
-    with _journal(store_of(loaded)) as journal, _evidence(journal, loaded, stage, as_of) as evidence:
-        return {metric: evidence.estimate(metric) for metric in metrics}
-
-
-def evaluate(loaded: Loaded, *, stage: str, as_of: datetime, every: bool) -> Evaluation:
-    """Every estimate of the candidate's value over the decisions of the policy that was in control.
-    Raises ConfigError, ValueError."""
-    stage, store = stages.stage_named(stage), store_of(loaded)
-    store.create()
-    with _journal(store) as journal:
-        _refuse_changed_baseline(journal, loaded.config)
-        with _evidence(journal, loaded, stage, as_of, of_others=True) as evidence:
-            return evaluated(evidence, every=every)
-
-
-@contextmanager
-def _evidence(
-    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, *, of_others: bool = False
-) -> Iterator[StoreEvidence]:
-    """The evidence of a stage; `of_others` takes the incumbent's decisions in place of the candidate's."""
-    store, config = store_of(loaded), loaded.config
-    frozen = current_baseline(journal, store)
-    entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
-    since = entered.since if entered and entered.stage == stage else None
-    with opened_if_there(store.sums) as connection:
-        scope = scope_of(connection, config, stage, since, as_of)
-        if of_others:
-            scope = replace(scope, policy=config.policies.incumbent)
-        yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
-
-
-def _verdict(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
-    _refuse_changed_baseline(journal, loaded.config)
-    checklist = load_checklist(stage, checklists_of(loaded))
-    with _evidence(journal, loaded, stage, as_of) as evidence:
-        return judge(checklist, evidence, _firings(journal, evidence, loaded.config, as_of))
-
-
-def verdict_at(
-    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, fired: Sequence[RecordedFiring]
-) -> Verdict:
-    """What the gate says at `as_of` with these firings in the place of the journal's; written nowhere."""
-    checklist = load_checklist(stage, checklists_of(loaded))
-    with _evidence(journal, loaded, stage, as_of) as evidence:
-        mine = {loaded.config.policies.candidate, evidence.controlling}
-        within = [
-            f for f in fired
-            if f.policy in mine and f.window_end is not None and evidence.window_start < f.window_end <= as_of
-        ]
-        return judge(checklist, evidence, within)
-
-
-def _firings(
-    journal: Journal, evidence: StoreEvidence, config: Config, as_of: datetime
-) -> list[RecordedFiring]:
-    """Firings whose window lies in the evidence, on the candidate or on the policy in control."""
-    mine = {config.policies.candidate, evidence.controlling}
-    return [
-        RecordedFiring(
-            trigger=b["trigger"], action=b["action"], confirmed=b["confirmed"], historical=b["historical"],
-            policy=b["policy"], key=b["key"], window_start=instant(b["window_start"]),
-            window_end=instant(b["window_end"]), value=_number(b["value"]), limit=_number(b["limit"]),
-            message=b["message"], incident=b["incident"] or None,
-        )
-        for e in journal.events("firing")
-        for b in [e.body]
-        if b["policy"] in mine
-        and instant(b["window_end"]) > evidence.window_start
-        and instant(b["window_end"]) <= as_of
-    ]
-
-
 def _stage_verdict(
     journal: Journal, loaded: Loaded, terms: acting.Acting, as_of: datetime, *, news: bool
 ) -> Verdict:
     """The verdict, written down when there is `news` (windows were measured) or it is another one than
     before: a pass every five minutes would bury the journal under repeats."""
-    verdict = _verdict(journal, loaded, terms.stage, as_of)
+    verdict = verdict_of(journal, loaded, terms.stage, as_of)
     body = to_json(verdict)
     last = journal.newest(
         "verdict", subject=verdict.policy, having=lambda e: e.body["stage"] == verdict.stage
@@ -490,28 +369,6 @@ def _note_baseline(journal: Journal, config: Config, frozen: Baseline, reason: s
     journal.append("baseline", frozen.hash, body, at=now)
 
 
-def _known_baseline(journal: Journal) -> str | None:
-    events = journal.events("baseline")
-    return str(events[-1].body["hash"]) if events else None
-
-
-def _refuse_changed_baseline(journal: Journal, config: Config) -> None:
-    events = journal.events("baseline")
-    if events and events[-1].body["specification"] != baselines.specification(config):
-        raise ConfigError(
-            [
-                "monitor.yaml: `baseline`, `state` or `window` changed after the baseline was frozen; "
-                "put it back, or run `monitor baseline freeze --reason \"…\"`"
-            ]
-        )
-
-
-def checklists_of(loaded: Loaded) -> Path | None:
-    """The folder of the user's own checklists, None where the package's are used."""
-    folder = loaded.config.checklists
-    return loaded.path(folder) if folder else None
-
-
 def _about(
     loaded: Loaded, frozen: Baseline | None, numbers: Mapping[str, rules.Rule]
 ) -> Mapping[str, Any]:
@@ -532,10 +389,6 @@ def _window_identity(firing: Any) -> str:
 
 def _row_identity(firing: Any) -> str:
     return str(firing.state["row"])
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def is_past(as_of: datetime, now: datetime) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow
 
 from monitor.config import Config
 from monitor.metrics import METRICS
@@ -16,6 +16,9 @@ from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import BOOKKEEPING
 from monitor.sums.read import Index, read
+
+if TYPE_CHECKING:
+    import pyarrow
 
 HOUR = timedelta(hours=1)
 RUN_OF_WINDOWS = 24 * 31
@@ -196,6 +199,8 @@ def _write(
 
 
 def _table(rows: Iterable[Reading]) -> pyarrow.Table:
+    import pyarrow
+
     records = list(rows)
     estimates = [r.estimate for r in records]
     hours = {t: hour_of(t) for r in records for t in (r.window_start, r.window_end)}

@@ -27,6 +27,7 @@ from monitor import jobs
 from monitor.config import Config, ConfigError, Loaded
 from monitor.journal import Journal, JournalError
 from monitor.store import StoreError, StoreHeld
+from monitor.verdicts import store_of
 
 ALERT_AFTER = 3
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -200,7 +201,7 @@ def _alert(
 
 
 def _in_journal(loaded: Loaded, use: Callable[[Journal], Any]) -> None:
-    store = jobs.store_of(loaded)
+    store = store_of(loaded)
     store.create()
     with Journal(store.journal) as journal:
         use(journal)

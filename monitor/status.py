@@ -10,9 +10,9 @@ from gates.stages import SHORT, standing
 from monitor.acting import effective_level
 from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
-from monitor.jobs import judged_to, store_of
 from monitor.journal import Event, Journal
 from monitor.readings import closed_end, moment, window_hours
+from monitor.verdicts import judged_to, store_of
 from monitor.windows import judged_windows
 
 

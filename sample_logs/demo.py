@@ -160,15 +160,15 @@ def _pass(loaded: Loaded, as_of: datetime) -> list[Mapping[str, object]]:
 def _outcome(log: SampleLog, loaded: Loaded, as_of: datetime) -> Outcome:
     from alerts.rollback import build
     from gates.table import table
-    from monitor import jobs
     from monitor.journal import Journal
     from monitor.status import lines
+    from monitor.verdicts import gate, store_of
 
     if log.stage == "shadow":
         _review(loaded, as_of)
     asked = GATES.get(log.name, (STAGE[log.stage],))
-    verdicts = [jobs.gate(loaded, stage=stage, as_of=as_of) for stage in asked]
-    journal = Journal(jobs.store_of(loaded).journal)
+    verdicts = [gate(loaded, stage=stage, as_of=as_of) for stage in asked]
+    journal = Journal(store_of(loaded).journal)
     firings = [event.body for event in journal.events("firing")]
     journal.close()
     return Outcome(

@@ -61,21 +61,21 @@ def _backward(folder: Path, wheel: Path) -> list[str]:
 def _judged(name: str, folder: Path, wheel: Path):  # type: ignore[no-untyped-def]
     from gates.table import table
     from monitor import config as configuration
-    from monitor import jobs
+    from monitor import jobs, verdicts
     from monitor.evaluate import table as words
 
     log = open_bandit.LOGS[name]
     loaded = configuration.load(open_bandit.write(name, folder / name, wheel) / "monitor.yaml")
     now = datetime.now(UTC)
     jobs.run(loaded, now=now, as_of=now, dry=False, environ={})
-    print(words(jobs.evaluate(loaded, stage="offline", as_of=now, every=True), width=100))
-    evidence = jobs.evidence_values(loaded, stage="offline", as_of=now, metrics=SHOWN)
+    print(words(verdicts.evaluate(loaded, stage="offline", as_of=now, every=True), width=100))
+    evidence = verdicts.evidence_values(loaded, stage="offline", as_of=now, metrics=SHOWN)
     for metric, estimate in evidence.items():
         interval = f" ({estimate.low:.5g} to {estimate.high:.5g})" if estimate.low < estimate.high else ""
         reason = f"  not estimable: {estimate.reason}" if estimate.reason else ""
         print(f"   {metric:<25} {estimate.value:.6g}{interval}{reason}")
     print()
-    verdict = jobs.gate(loaded, stage="offline", as_of=now)
+    verdict = verdicts.gate(loaded, stage="offline", as_of=now)
     print(table(verdict, width=100))
     assert log.candidate == verdict.policy
     return {metric: estimate.value for metric, estimate in evidence.items()}, verdict

@@ -17,8 +17,8 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
-        *("cli", "jobs", "judge", "acting", "acts", "status", "capture", "sheet", "readings", "rules"),
-        *("breaches", "evidence", "evaluate"),
+        *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
+        *("rules", "breaches", "evidence", "evaluate"),
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}

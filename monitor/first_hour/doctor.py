@@ -25,13 +25,13 @@ from monitor.first_hour import volume
 from monitor.first_hour.complaint import Complaint
 from monitor.first_hour.items import ItemRow, Known, item_rows
 from monitor.first_hour.logs import clock_skew, held_columns, log_quality, maturity, off_policy
-from monitor.jobs import current_baseline, store_of
 from monitor.journal import Event, Journal
 from monitor.metrics.estimate import Reading
 from monitor.readings import load, moment, window_hours
 from monitor.store import opened
 from monitor.sums.baseline import Baseline
 from monitor.triggers import NUMBERS
+from monitor.verdicts import current_baseline, store_of
 
 RECENT = 7 * 24
 CORRELATED = 0.3

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.config import ConfigError, Loaded
-from monitor.jobs import current_baseline, store_of
 from monitor.journal import Journal
 from monitor.metrics.sums import Sums
 from monitor.readings import closed_end, moment, sheet_of
 from monitor.sheet import Sheet
 from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
+from monitor.verdicts import current_baseline, store_of
 
 DAYS = 7
 MOVED = 4.0

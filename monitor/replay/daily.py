@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from gates.evaluate import RecordedFiring
 from monitor.config import Loaded
-from monitor.jobs import verdict_at
 from monitor.journal import Journal
 from monitor.readings import moment, window_hours
 from monitor.replay.tally import Trip
+from monitor.verdicts import verdict_at
 
 Progress = Callable[[str, int, int], None]
 DAY = 24

@@ -13,7 +13,6 @@ import duckdb
 from gates.stages import stage_named
 from monitor.config import Config, ConfigError, Loaded, did_you_mean
 from monitor.incidents import real_windows
-from monitor.jobs import checklists_of, current_baseline, store_of
 from monitor.journal import Event, Journal
 from monitor.judge import HISTORY, LETTER_WINDOWS, Judged, judge_windows
 from monitor.readings import closed_end, hour_of, moment, window_hours
@@ -28,6 +27,7 @@ from monitor.store import Store, StoreError, opened
 from monitor.sums.baseline import Baseline
 from monitor.triggers import TRIGGERS
 from monitor.triggers.single_row import TRIGGER_OF_RULE
+from monitor.verdicts import checklists_of, current_baseline, store_of
 
 Progress = Callable[[str, int, int], None]
 PLANTED_DAYS = 14

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.config import Config, Loaded
-from monitor.jobs import store_of
 from monitor.score.call import Function, started
 from monitor.score.rules import Array, ScoreError, drawn
 from monitor.score.table import joined, load
 from monitor.store import literal, opened, quoted
+from monitor.verdicts import store_of
 
 Progress = Callable[[str, int, int], None]
 OUTPUTS = {".parquet": "parquet", ".jsonl": "jsonl"}

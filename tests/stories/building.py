@@ -19,7 +19,7 @@ import numpy as np
 from gates.evaluate import Verdict
 from gates.outcome import Finding
 from monitor import config as configuration
-from monitor import jobs
+from monitor import jobs, verdicts
 from monitor.config import Loaded
 from monitor.journal import Event, Journal, OutboxRow
 from monitor.store import opened
@@ -132,7 +132,7 @@ class Plant:
         return jobs.run(self.loaded, now=at, as_of=as_of or at, dry=dry, environ=self.environ)
 
     def gate(self, at: datetime, stage: str = "shadow") -> Verdict:
-        return jobs.gate(self.loaded, stage=stage, as_of=at)
+        return verdicts.gate(self.loaded, stage=stage, as_of=at)
 
     def monitor(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """The real command line in a process of its own."""
@@ -146,7 +146,7 @@ class Plant:
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
-        with Journal(jobs.store_of(self.loaded).journal) as journal:
+        with Journal(verdicts.store_of(self.loaded).journal) as journal:
             yield journal
 
     def events(self, *kinds: str) -> list[Event]:
@@ -169,7 +169,7 @@ class Plant:
         return json.loads(path.read_text("utf-8")) if path.exists() else None
 
     def query(self, select: str, store: str = "decisions") -> list[Any]:
-        path = getattr(jobs.store_of(self.loaded), store)
+        path = getattr(verdicts.store_of(self.loaded), store)
         with opened(path, read_only=True) as connection:
             return list(connection.execute(select).fetchall())
 

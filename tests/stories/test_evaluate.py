@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import jobs
+from monitor import verdicts
 from monitor.evaluate import table, to_json
 from tests.stories.building import LAG, Plant, after, rows
 from tests.stories.test_gate_offline import LAST, believable
@@ -22,7 +22,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Plant:
 
 
 def test_estimators_of_every_kind_hold_the_true_value_and_say_whether_to_believe_them(plant: Plant) -> None:
-    found = jobs.evaluate(plant.loaded, stage="offline", as_of=after(LAST) + LAG, every=True)
+    found = verdicts.evaluate(plant.loaded, stage="offline", as_of=after(LAST) + LAG, every=True)
     lines = {one.metric: one for one in found.values if not one.key}
     for name in ("ips", "snips", "dm", "dr", "sndr", "switch_dr", "dros", "clipped_ips"):
         assert lines[name].estimate.low < TRUE < lines[name].estimate.high, name
@@ -33,7 +33,7 @@ def test_estimators_of_every_kind_hold_the_true_value_and_say_whether_to_believe
 
 
 def test_the_table_and_the_json_say_the_same_and_the_command_line_prints_them(plant: Plant) -> None:
-    found = jobs.evaluate(plant.loaded, stage="offline", as_of=after(LAST) + LAG, every=False)
+    found = verdicts.evaluate(plant.loaded, stage="offline", as_of=after(LAST) + LAG, every=False)
     plain = to_json(found)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     text = table(found, width=120)
@@ -54,7 +54,7 @@ def test_without_propensities_the_value_is_grade_b_with_its_bounds(tmp_path: Pat
         range(48), "old", per_hour=40, candidate="new"
     ))  # fmt: skip
     plant.run(after(48) + LAG)
-    found = jobs.evaluate(plant.loaded, stage="shadow", as_of=after(48) + LAG, every=False)
+    found = verdicts.evaluate(plant.loaded, stage="shadow", as_of=after(48) + LAG, every=False)
     assert {one.believe for one in found.values} == {"no"}
     value, low, high, fit = (one.estimate for one in found.grade_b)
     assert low.value < value.value < high.value and value.low < 0.5 < value.high

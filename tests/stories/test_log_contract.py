@@ -12,7 +12,7 @@ import pytest
 
 from gates.outcome import Finding, Outcome
 from monitor import config as configuration
-from monitor import jobs
+from monitor import jobs, verdicts
 from sample_logs.make import LOGS
 from sample_logs.news import END, START
 
@@ -99,7 +99,7 @@ def validated(folder: Path, until: datetime) -> jobs.RunReport:
 
 def contract(folder: Path, until: datetime) -> Finding:
     loaded = configuration.load(folder / "monitor.yaml")
-    verdict = jobs.gate(loaded, stage="shadow", as_of=until + timedelta(minutes=11))
+    verdict = verdicts.gate(loaded, stage="shadow", as_of=until + timedelta(minutes=11))
     (found,) = [f for f in verdict.findings if f.metric.startswith("expectation")]
     return found
 

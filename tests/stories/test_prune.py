@@ -15,7 +15,7 @@ import pytest
 
 from gates.evaluate import to_json
 from monitor import config as configuration
-from monitor import jobs
+from monitor import jobs, verdicts
 from monitor.config import ConfigError, Loaded
 from monitor.log import schema
 from monitor.store import opened
@@ -73,20 +73,20 @@ def configured(folder: Path, retention: str, **other: str) -> Loaded:
 
 def sums(loaded: Loaded, before: datetime | None = None) -> dict[str, list]:
     limit = f"WHERE hour < {int(before.timestamp() // 3600)}" if before else ""
-    with opened(jobs.store_of(loaded).sums, read_only=True) as connection:
+    with opened(verdicts.store_of(loaded).sums, read_only=True) as connection:
         return {
             f: connection.execute(f"SELECT * FROM sums_{f} {limit} ORDER BY ALL").fetchall() for f in FAMILIES
         }
 
 
 def verdict(loaded: Loaded) -> dict:
-    judged = to_json(jobs.gate(loaded, stage="offline", as_of=NOW))
+    judged = to_json(verdicts.gate(loaded, stage="offline", as_of=NOW))
     assert any(f["n"] for f in judged["findings"])
     return judged
 
 
 def count(loaded: Loaded, what: str = "decisions") -> int:
-    with opened(jobs.store_of(loaded).decisions, read_only=True) as connection:
+    with opened(verdicts.store_of(loaded).decisions, read_only=True) as connection:
         return int(connection.execute(f"SELECT COUNT(*) FROM {what}").fetchall()[0][0])
 
 
@@ -123,7 +123,7 @@ def test_a_family_whose_sql_changed_keeps_its_sums_of_pruned_days(plant) -> None
     loaded = configured(plant.folder, "9d")
     floor = jobs.prune(loaded, now=NOW, dry=False).before
     before = sums(loaded, floor)
-    with opened(jobs.store_of(loaded).sums) as connection:
+    with opened(verdicts.store_of(loaded).sums) as connection:
         connection.execute("UPDATE families SET sql_hash = 'of an older version'")
     report = jobs.run(loaded, now=NOW, as_of=NOW, dry=False, environ={})
     after = sums(loaded, floor)
@@ -159,7 +159,7 @@ def test_a_kill_in_the_middle_leaves_all_of_it_or_none_and_the_next_prune_finish
     killed = subprocess.run([sys.executable, "-c", KILLED, str(loaded.folder), moment], check=False)
     assert killed.returncode == -signal.SIGKILL
     everything = DAYS * 24 * 12
-    with opened(jobs.store_of(loaded).decisions) as connection:
+    with opened(verdicts.store_of(loaded).decisions) as connection:
         schema.create(connection, loaded.config)
     done = moment == "CHECKPOINT"
     pruned = (everything - 7 * 288, 1)

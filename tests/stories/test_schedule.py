@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from monitor import jobs
 from monitor.readings import hour_of, moment
 from monitor.store import one_at_a_time
+from monitor.verdicts import store_of
 from monitor.windows import judged_windows
 from tests.stories.building import CONFIG, HOUR, START, Plant, Row, finding, rows
 
@@ -79,7 +79,7 @@ def stop(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTE
 
 
 def beats(plant: Plant) -> dict[str, datetime | None]:
-    if not jobs.store_of(plant.loaded).journal.exists():
+    if not store_of(plant.loaded).journal.exists():
         return dict.fromkeys(("schedule", "fast", "run"))
     with plant.journal() as journal:
         return {name: journal.heartbeat(name) for name in ("schedule", "fast", "run")}
@@ -192,7 +192,7 @@ def test_killed_again_and_again_in_the_middle_nothing_is_lost_or_done_twice(plan
     for part in range(4):
         share = rows(hours_ago(100, 5), "new", per_hour=10)[part::4]
         plant.write([*share, outside(f"out-{part}")], f"part-{part}.jsonl")
-    lock = jobs.store_of(plant.loaded).folder / "run.lock"
+    lock = store_of(plant.loaded).folder / "run.lock"
     for delay in (0.0, 0.1, 0.25, 0.5):
         with scheduled(plant, "--fast", "1s", "--every", "2s") as process:
             until(lambda: lock.exists() and lock.read_text() == str(process.pid), plant)
@@ -210,7 +210,7 @@ def test_killed_again_and_again_in_the_middle_nothing_is_lost_or_done_twice(plan
 
 def test_a_store_held_by_another_run_is_waited_for_without_a_failure(plant: Plant) -> None:
     plant.write(rows(hours_ago(3), "new"))
-    store = jobs.store_of(plant.loaded)
+    store = store_of(plant.loaded)
     store.create()
     with one_at_a_time(store.folder), scheduled(plant, "--fast", "1s", "--every", "1s") as process:
         until(lambda: "run: left to the next tick: another run holds this store" in said(plant), plant)

@@ -1,0 +1,184 @@
+"""What a gate says, and what else can be told from what is stored: reads sums and journal, measures nothing.
+
+Heavy modules of ingest and alerts stay out of here, so that `monitor gate` starts fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from gates import stages
+from gates.checklist import load as load_checklist
+from gates.evaluate import RecordedFiring, Verdict, judge, to_json
+from monitor.chain import instant
+from monitor.config import Config, ConfigError, Loaded
+from monitor.evaluate import Evaluation
+from monitor.evaluate import evaluate as evaluated
+from monitor.evidence import StoreEvidence, scope_of
+from monitor.journal import Journal
+from monitor.metrics.estimate import Estimate
+from monitor.store import Store, opened
+from monitor.sums import baseline as baselines
+from monitor.sums.baseline import Baseline
+
+
+def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
+    """Judge one stage from what is stored and append the verdict. Raises ConfigError, ValueError."""
+    stage = stages.stage_named(stage)
+    store = store_of(loaded)
+    store.create()
+    with opened_journal(store) as journal:
+        verdict = verdict_of(journal, loaded, stage, as_of)
+        journal.append("verdict", verdict.policy, to_json(verdict), at=as_of)
+    return verdict
+
+
+@contextmanager
+def opened_if_there(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A reading connection to a store, or to an empty one where there is no file yet."""
+    if path.exists():
+        with opened(path, read_only=True) as connection:
+            yield connection
+    else:
+        with duckdb.connect(":memory:") as connection:
+            yield connection
+
+
+def evidence_values(
+    loaded: Loaded, *, stage: str, as_of: datetime, metrics: Sequence[str]
+) -> dict[str, Estimate]:
+    """Metrics over the evidence that the gate of a stage judges."""
+    stage = stages.stage_named(stage)
+    with opened_journal(store_of(loaded)) as journal, evidence_of(journal, loaded, stage, as_of) as evidence:
+        return {metric: evidence.estimate(metric) for metric in metrics}
+
+
+def evaluate(loaded: Loaded, *, stage: str, as_of: datetime, every: bool) -> Evaluation:
+    """Every estimate of the candidate's value over the decisions of the policy that was in control.
+    Raises ConfigError, ValueError."""
+    stage, store = stages.stage_named(stage), store_of(loaded)
+    store.create()
+    with opened_journal(store) as journal:
+        refuse_changed_baseline(journal, loaded.config)
+        with evidence_of(journal, loaded, stage, as_of, of_others=True) as evidence:
+            return evaluated(evidence, every=every)
+
+
+@contextmanager
+def evidence_of(
+    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, *, of_others: bool = False
+) -> Iterator[StoreEvidence]:
+    """The evidence that the gate of a stage judges; `of_others` takes the incumbent's decisions in place
+    of the candidate's."""
+    store, config = store_of(loaded), loaded.config
+    frozen = current_baseline(journal, store)
+    entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
+    since = entered.since if entered and entered.stage == stage else None
+    with opened_if_there(store.sums) as connection:
+        scope = scope_of(connection, config, stage, since, as_of)
+        if of_others:
+            scope = replace(scope, policy=config.policies.incumbent)
+        yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
+
+
+def verdict_of(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:
+    """The verdict on one stage, written nowhere. Raises ConfigError."""
+    refuse_changed_baseline(journal, loaded.config)
+    checklist = load_checklist(stage, checklists_of(loaded))
+    with evidence_of(journal, loaded, stage, as_of) as evidence:
+        return judge(checklist, evidence, _firings(journal, evidence, loaded.config, as_of))
+
+
+def verdict_at(
+    journal: Journal, loaded: Loaded, stage: str, as_of: datetime, fired: Sequence[RecordedFiring]
+) -> Verdict:
+    """What the gate says at `as_of` with these firings in the place of the journal's; written nowhere."""
+    checklist = load_checklist(stage, checklists_of(loaded))
+    with evidence_of(journal, loaded, stage, as_of) as evidence:
+        mine = {loaded.config.policies.candidate, evidence.controlling}
+        within = [
+            f for f in fired
+            if f.policy in mine and f.window_end is not None and evidence.window_start < f.window_end <= as_of
+        ]
+        return judge(checklist, evidence, within)
+
+
+def _firings(
+    journal: Journal, evidence: StoreEvidence, config: Config, as_of: datetime
+) -> list[RecordedFiring]:
+    """Firings whose window lies in the evidence, on the candidate or on the policy in control."""
+    mine = {config.policies.candidate, evidence.controlling}
+    return [
+        RecordedFiring(
+            trigger=b["trigger"], action=b["action"], confirmed=b["confirmed"], historical=b["historical"],
+            policy=b["policy"], key=b["key"], window_start=instant(b["window_start"]),
+            window_end=instant(b["window_end"]), value=_number(b["value"]), limit=_number(b["limit"]),
+            message=b["message"], incident=b["incident"] or None,
+        )
+        for e in journal.events("firing")
+        for b in [e.body]
+        if b["policy"] in mine
+        and instant(b["window_end"]) > evidence.window_start
+        and instant(b["window_end"]) <= as_of
+    ]
+
+
+def store_of(loaded: Loaded) -> Store:
+    """The store that the configuration names."""
+    return Store(loaded.path(loaded.config.store))
+
+
+def current_baseline(journal: Journal, store: Store) -> Baseline | None:
+    """The frozen baseline that the journal names, None before the first."""
+    known = known_baseline(journal)
+    return baselines.load(store.baselines, known) if known else None
+
+
+def judged_to(journal: Journal, *, matured: bool = False) -> int | None:
+    """Hour up to which closed windows were judged by a run, None before the first."""
+    newest = journal.newest("run")
+    return int(newest.body["judged"]["matured" if matured else "plain"]) if newest else None
+
+
+@contextmanager
+def opened_journal(store: Store) -> Iterator[Journal]:
+    """The journal of a store, closed at the end."""
+    journal = Journal(store.journal)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def known_baseline(journal: Journal) -> str | None:
+    """Hash of the frozen baseline that the journal names, None before the first."""
+    events = journal.events("baseline")
+    return str(events[-1].body["hash"]) if events else None
+
+
+def refuse_changed_baseline(journal: Journal, config: Config) -> None:
+    """Raise ConfigError where the configuration asks for another baseline than the frozen one."""
+    events = journal.events("baseline")
+    if events and events[-1].body["specification"] != baselines.specification(config):
+        raise ConfigError(
+            [
+                "monitor.yaml: `baseline`, `state` or `window` changed after the baseline was frozen; "
+                "put it back, or run `monitor baseline freeze --reason \"…\"`"
+            ]
+        )
+
+
+def checklists_of(loaded: Loaded) -> Path | None:
+    """The folder of the user's own checklists, None where the package's are used."""
+    folder = loaded.config.checklists
+    return loaded.path(folder) if folder else None
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
