@@ -74,7 +74,7 @@ def test_from_a_foreign_log_to_a_verdict_with_four_commands(team, monkeypatch) -
 
     code, said = call("doctor", "--as-of", END)
     assert code == 3
-    assert "BLOCKS offline_validation" in said and "held_out_value" in said
+    assert "BLOCKS offline_validation: held_out_value cannot pass yet" in said
     assert "acting: observe" in said and "monitor arm rollback" in said
     assert "mean weight" not in said and "placebo" not in said and "journal is damaged" not in said
 
