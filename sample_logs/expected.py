@@ -63,7 +63,7 @@ def wrong(log: SampleLog, outcome: Outcome) -> Iterator[str]:
 def row(log: SampleLog, outcome: Outcome, wrongs: Sequence[str]) -> tuple[str, ...]:
     """One line of the summary: see HEAD. `window` counts from the planted hour, or from the hour in
     which a creep passes its bound, which is window 1."""
-    body = _first(outcome)
+    body = _first(log, outcome)
     gate = outcome.verdicts[0]
     found = ("none", "", "", "")
     if body is not None:
@@ -98,7 +98,7 @@ def _found(log: SampleLog, outcome: Outcome) -> Iterator[str]:
     """Whether the fault was found by its trigger, in time, before any other."""
     if log.trigger is None:
         return
-    body = _first(outcome)
+    body = _first(log, outcome)
     if body is None:
         yield f"{log.trigger} should have been confirmed"
         return
@@ -129,8 +129,12 @@ def _confirmed(outcome: Outcome) -> list[Mapping[str, Any]]:
     return [b for b in outcome.firings if b["confirmed"]]
 
 
-def _first(outcome: Outcome) -> Mapping[str, Any] | None:
-    return next(iter(_confirmed(outcome)), None)
+def _first(log: SampleLog, outcome: Outcome) -> Mapping[str, Any] | None:
+    """The first confirmed firing; in a shadow log the first of the fault's own trigger, since there all
+    sensors are watched and some tell of a fault a day before its trigger may."""
+    found = _confirmed(outcome)
+    own = [b for b in found if log.stage == "shadow" and b["trigger"] == log.trigger]
+    return next(iter(own or found), None)
 
 
 def _windows(log: SampleLog, body: Mapping[str, Any]) -> str:

@@ -99,6 +99,15 @@ def test_a_shadow_log_may_not_roll_back_and_opens_its_gate_only_where_it_is_heal
     assert "should pass, exit code 3" in _wrong(LOGS["shadow_healthy"], _outcome(exit_code=3))
 
 
+def test_in_a_shadow_log_another_trigger_may_tell_first_but_its_own_must_in_time():
+    log = COOLING_LOGS["cooling_shadow_chiller_fault"]
+    sooner = _firing(log, "state_shift", window=2, did="escalated", action="escalate")
+    own = {"did": "escalated", "action": "escalate"}
+    assert _wrong(log, _outcome(sooner, _firing(log, **own), exit_code=0)) == ""
+    assert "later than 4" in _wrong(log, _outcome(sooner, _firing(log, window=6, **own), exit_code=0))
+    assert "state_shift was confirmed before reward_drop" in _wrong(log, _outcome(sooner, exit_code=0))
+
+
 def test_without_propensities_no_item_that_needs_them_may_pass_in_silence():
     held = [_finding(name) for name in expected.NEED_PROPENSITIES]
     assert _wrong(PLANT, _outcome(exit_code=0, more=[_verdict(3, held)])) == ""
