@@ -16,6 +16,8 @@ WITHIN, CREEP_WITHIN = 4, {"news": 12, "cooling": 4}
 NEED_PROPENSITIES = ("held_out_value", "beats_baseline", "constraint_value", "worst_case")
 # On 7 June the weather was outside of what two weeks of baseline had seen, and people are told so.
 TOLD_IN_HEALTH = {"cooling_shadow_healthy": ("state_shift", "inlet_humidity")}
+# A plant's disagreement varies so much from day to day that 30 days do not settle its trend at every look.
+MAY_HOLD = {"cooling_shadow_healthy": ("disagreement", "straddles")}
 NOT_TOLD = ("missing_propensity", "not_built")
 HEAD = ("log", "gate", "exit", "first confirmed", "did", "planted", "confirmed in", "window", "as expected")
 
@@ -42,7 +44,7 @@ def wrong(log: SampleLog, outcome: Outcome) -> Iterator[str]:
     if log.stage == "shadow":
         if rollbacks:
             yield "rolled back although the candidate controlled nothing"
-        if log.fault is None and exit_code != 0:
+        if log.fault is None and exit_code != 0 and not _may_hold(log, outcome.verdicts[0]):
             yield f"the shadow gate should pass, exit code {exit_code}"
         yield from _not_told(outcome.verdicts[1:])
         return
@@ -110,6 +112,12 @@ def _found(log: SampleLog, outcome: Outcome) -> Iterator[str]:
     did = "rolled_back" if log.stage == "live" and log.action == "rollback" else "escalated"
     if body["did"] != did:
         yield f"{log.trigger} should have {did.replace('_', ' ')}, it {body['did'].replace('_', ' ')}"
+
+
+def _may_hold(log: SampleLog, verdict: Verdict) -> bool:
+    """Whether the gate holds for the one finding that it may hold for, and for no other."""
+    held = {(f.item, f.reason) for f in verdict.findings if f.outcome is not Found.PASS}
+    return verdict.exit_code == 3 and held == {MAY_HOLD.get(log.name)}
 
 
 def _not_told(verdicts: Sequence[Verdict]) -> Iterator[str]:

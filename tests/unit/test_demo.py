@@ -118,6 +118,20 @@ def test_without_propensities_no_item_that_needs_them_may_pass_in_silence():
     assert "should hold" in _wrong(PLANT, _outcome(exit_code=0, more=[_verdict(0, held)]))
 
 
+def test_the_healthy_plant_may_hold_for_the_trend_of_its_disagreement_and_for_nothing_else():
+    open_trend = _finding("disagreement", Found.INCONCLUSIVE, "straddles")
+    told = [_finding(name) for name in expected.NEED_PROPENSITIES]
+
+    def said(*held, code=3):
+        outcome = _outcome(exit_code=code, more=[_verdict(3, told)])
+        return _wrong(PLANT, replace(outcome, verdicts=[_verdict(code, held), *outcome.verdicts[1:]]))
+
+    assert said(open_trend) == ""
+    for held in ([], [open_trend, _finding("review")], [_finding("disagreement", Found.FAIL, "limit")]):
+        assert "should pass, exit code 3" in said(*held)
+    assert "should pass, exit code 1" in said(open_trend, code=1)
+
+
 def test_the_summary_counts_windows_from_the_planted_hour():
     row = dict(zip(expected.HEAD, expected.row(COLLAPSE, _outcome(_firing(COLLAPSE)), ()), strict=True))
     assert (row["first confirmed"], row["did"]) == ("reward_drop", "rolled back")
