@@ -20,7 +20,7 @@ from gates.evaluate import Verdict
 from gates.outcome import Finding
 from monitor import config as configuration
 from monitor import jobs, verdicts
-from monitor.config import Loaded
+from monitor.config import CANONICAL, Loaded
 from monitor.journal import Event, Journal, OutboxRow
 from monitor.store import opened
 
@@ -34,7 +34,6 @@ Row = dict[str, Any]
 CONFIG: dict[str, Any] = {
     "store": "var/monitor",
     "policies": {"candidate": "new", "incumbent": "old", "safe": "old"},
-    "log": {"sources": [{"paths": ["logs/*.jsonl"], "format": "jsonl"}]},
     "unit": {"column": "unit_id"},
     "reward": {"range": [0, 1], "missing_after_maturity": "exclude"},
     "constraints": {
@@ -50,6 +49,24 @@ STATE: dict[str, Any] = {
     "conditions": {"season": ["low", "high"]},
     "baseline": {"policy": "old", "from": "2026-01-01", "to": "2026-01-04"},
 }
+
+
+# What no story here logs: a source that does not name them spares every pass the sums that need them.
+NOT_LOGGED = {
+    *("episode_id", "step", "terminal", "q_value", "candidate_value", "uncertainty", "shaping", "intrinsic"),
+    *("action_probs", "candidate_probs", "proposed_action", "proxy_reward"),
+}
+
+
+def logged(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The log of a configuration: every column that `rows` may write, under its own name."""
+    state = body.get("state") or {}
+    names = [c for c in CANONICAL if c not in NOT_LOGGED]
+    names += [f"state_{f}" for f in [*state.get("numeric", []), *state.get("categorical", [])]]
+    names += [f"cost_{k}" for k in body.get("constraints") or {}]
+    names += [f"{whose}action_{d}" for whose in ("", "candidate_") for d in body.get("envelope") or {}]
+    source = {"paths": ["logs/*.jsonl"], "format": "jsonl", "columns": {name: name for name in names}}
+    return {"sources": [source]}
 
 
 def after(hours: float, minutes: float = 0) -> datetime:
@@ -116,6 +133,7 @@ class Plant:
         """Write monitor.yaml: `CONFIG` with these keys in place of its own (None: without it)."""
         self.changes = changes
         body = {k: v for k, v in (CONFIG | {"checklists": "checklists"} | changes).items() if v is not None}
+        body.setdefault("log", logged(body))
         (self.folder / "monitor.yaml").write_text(json.dumps(body, indent=1), "utf-8")
         self.loaded: Loaded = configuration.load(self.folder / "monitor.yaml")
 
