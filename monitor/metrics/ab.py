@@ -67,12 +67,14 @@ def traffic_p(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     size = max(int(place.max()) + 1, settings.interior_bins + 3)
     units = cells.columns["n_units"]
     ours, theirs = (
-        np.bincount(place, weights=units * (arms[:, 0] == arm), minlength=size).astype(np.float64)
+        np.bincount(place, weights=np.where(arms[:, 0] == arm, units, 0.0), minlength=size).astype(np.float64)
         for arm in (CANDIDATE, CONTROL)
     )
     n, m = float(ours.sum()), float(theirs.sum())
     if not (n > 0 and m > 0):
         return missing("no_data", "probability")
+    if not math.isfinite(n + m):
+        return missing("non_finite", "probability")
     for _, step in merge_levels(settings.interior_bins).items():
         a, b = (merged(counts, settings.interior_bins, step) for counts in (ours, theirs))
         bins = int(np.count_nonzero(a + b))

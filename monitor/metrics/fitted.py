@@ -7,6 +7,7 @@ and no gate reads it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -40,6 +41,8 @@ def estimated_snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     if not n > 0:
         return missing("no_data", "reward")
     table = _table(sums)
+    if not np.isfinite(table.total).all():
+        return missing("non_finite", "reward", n)
     size = len(table.cell)
 
     def factors(x: Array) -> Array:
@@ -88,6 +91,8 @@ def propensity_calibration(states: Mapping[str, Sums], settings: Settings) -> Es
     rows = sums.total("n_rows")
     if not rows > 0:
         return missing("no_data", "ratio")
+    if not math.isfinite(rows):
+        return missing("non_finite", "ratio")
     expected, observed, _, freedom = _out_of_fold(sums)
     used = expected > 0
     square = float(((observed - expected)[used] ** 2 / expected[used]).sum())
@@ -156,6 +161,8 @@ def _bound(sums: Sums, settings: Settings, *, low: bool) -> Estimate:
     if not n > 0:
         return missing("no_data", "reward")
     table = _table(sums)
+    if not np.isfinite(table.total).all():
+        return missing("non_finite", "reward", n)
     size = len(table.cell)
     k, s, sr = (table.total[at * size : (at + 1) * size] for at in range(3))
     over = np.nan_to_num(divide(k @ table.same_cell, k)) - 1

@@ -66,6 +66,8 @@ def coefficients(gram: Sums, action: NDArray[np.int64], actions: int) -> Array |
     np.add.at(moment, (gram.bucket[~pair], action[~pair], i[~pair]), g[~pair])
     if (square[:, :, 0, 0].sum(axis=1) > 0).sum() < 2:
         return None
+    if not (np.isfinite(square).all() and np.isfinite(moment).all()):
+        return np.full((FOLDS, actions, size), np.nan)
     square, moment = square.sum(axis=0) - square, moment.sum(axis=0) - moment
     mean = moment[:, :, 0].sum(axis=1) / square[:, :, 0, 0].sum(axis=1)
     centred = moment - mean[:, None, None] * square[:, :, :, 0]

@@ -48,8 +48,9 @@ def weighted_quantile(states: Mapping[str, Sums], tau: float, settings: Settings
     order = np.argsort(sample.columns["reward"], kind="stable")
     reward, w = sample.columns["reward"][order], sample.columns["w"][order]
     total, n = float(w.sum()), float(len(w))
-    if not total > 0:
-        return judged(missing("no_data", "reward", n), states["offpolicy"], settings)
+    if not 0 < total < math.inf:
+        why = "no_data" if total == 0 else "non_finite"
+        return judged(missing(why, "reward", n), states["offpolicy"], settings)
     share = np.cumsum(w) / total
     value = _at(reward, share, tau)
     below = _sums(sample, {"b": sample.columns["w"] * (sample.columns["reward"] <= value)})
@@ -70,8 +71,9 @@ def offpolicy_cvar10(states: Mapping[str, Sums], settings: Settings) -> Estimate
     """
     sample = uniform_rows(states["pair_sample"])
     w, n = sample.columns["w"], float(len(sample))
-    if not float(w.sum()) > 0:
-        return judged(missing("no_data", "reward", n), states["offpolicy"], settings)
+    if not 0 < float(w.sum()) < math.inf:
+        why = "no_data" if float(w.sum()) == 0 else "non_finite"
+        return judged(missing(why, "reward", n), states["offpolicy"], settings)
     order = np.argsort(sample.columns["reward"], kind="stable")
     reward, w, bucket = sample.columns["reward"][order], w[order], sample.bucket[order]
     value, in_tail = _cvar(reward, w)

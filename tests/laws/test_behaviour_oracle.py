@@ -135,8 +135,8 @@ def test_pressure_of_a_rate_folds_rates(sheet, rows) -> None:
 
 
 def neighbours(rows):
-    """Rows in the order in which they are put side by side: by hour, unit and segment, then step."""
-    return rows.sort_values(["hour", "unit_hash", "segment", "step", "row_hash"])
+    """Rows in the order in which they are put side by side: by hour, unit and segment, then time and step."""
+    return rows.sort_values(["hour", "unit_hash", "segment", "ts", "step", "row_hash"])
 
 
 def test_model_gaps_and_action_steps_equal_naive_numpy(decisions, loaded) -> None:
@@ -163,7 +163,7 @@ def test_a_terminal_decision_has_no_next_and_an_episode_is_followed_across_units
     )
     sheet = sheet_on(connection, loaded.config)
     frame = connection.sql("SELECT * FROM decisions").to_arrow_table().to_pandas()
-    frame = frame.sort_values(["hour", "episode_id", "step", "row_hash"])
+    frame = frame.sort_values(["hour", "episode_id", "ts", "step", "row_hash"])
     group = frame.groupby(["hour", "episode_id"])
     step = (frame.action_speed - group.action_speed.shift(1)).abs()
     step[group.terminal.shift(1).eq(True)] = np.nan

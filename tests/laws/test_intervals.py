@@ -227,6 +227,12 @@ def test_a_drop_of_four_sd_is_mostly_confirmed_two_windows_after_its_first():
 
 COLUMNS = {name: family.sums for name, family in FAMILIES.items()}
 COLUMNS |= {"baseline": ("n",), "baseline_sample": ("n",)}
+KEYS = {"exposure": "candidate:0"}
+
+
+def places(family, cells):
+    """Columns that say which cell of a matrix a row is: never anything but whole numbers."""
+    return {name: [0] * cells for name in (FAMILIES[family].places if family in FAMILIES else ())}
 
 
 @settings(max_examples=60, deadline=None)
@@ -239,7 +245,10 @@ COLUMNS |= {"baseline": ("n",), "baseline_sample": ("n",)}
 def test_nothing_is_ever_judged_from_nothing(cells, value, days, plant):
     hour, bucket = 480_000 + days * np.arange(cells), np.where(np.arange(cells) % 2, -1, 3)
     states = {
-        family: sums(hour, bucket, 0, **{name: [value] * cells for name in names})
+        family: sums(
+            hour, bucket, KEYS.get(family, 0), **{name: [value] * cells for name in names},
+            **places(family, cells),
+        )
         for family, names in COLUMNS.items()
     }
     for name, metric in METRICS.items():

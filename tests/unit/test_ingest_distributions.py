@@ -10,7 +10,7 @@ from monitor.log.derived import greedy, kl, unsupported
 
 def of(expression, p, q):
     lists = "(SELECT ?::DOUBLE[] AS p, ?::DOUBLE[] AS q)"
-    return duckdb.execute(f"SELECT {expression} FROM {lists}", [p, q]).fetchone()[0]
+    return duckdb.execute(f"SELECT {expression} FROM {lists}", [p, q]).fetchall()[0][0]
 
 
 def test_divergence_of_two_distributions_is_scipys():

@@ -66,7 +66,7 @@ def test_a_table_and_a_callable_give_the_naive_probabilities(plant: Plant) -> No
     for question in (Asked(table=plant.folder / "policy.csv"), asked(plant, "good", batch=500)):
         found = score(plant.loaded, question, output)
         assert (found.rows, found.unknown_state, found.unknown_action) == (1440, 0, 0)
-        written = duckdb.sql(f"SELECT * FROM '{output}'").fetchall()
+        written = rows_of(f"SELECT * FROM '{output}'")
         assert {row[0]: row[3] for row in written} == pytest.approx(expected, abs=1e-12)
         assert {row[0]: row[4] for row in written}["old-0-0"] == list(TABLE["low"])
     drawn_first = {row[0]: row[2] for row in written}
@@ -149,8 +149,8 @@ def test_states_and_actions_that_are_not_in_the_table_are_counted(plant: Plant, 
     found = score(plant.loaded, Asked(table=tmp_path / "t.csv"), tmp_path / "out.parquet")
     with_c = plant.query("SELECT COUNT(*) FROM decisions WHERE state_season = 'low' AND action = 'c'")
     assert (found.unknown_state, found.unknown_action) == (720, with_c[0][0])
-    zeros = duckdb.sql(f"SELECT COUNT(*) FROM '{tmp_path}/out.parquet' WHERE candidate_propensity = 0")
-    assert zeros.fetchall() == with_c
+    zeros = rows_of(f"SELECT COUNT(*) FROM '{tmp_path}/out.parquet' WHERE candidate_propensity = 0")
+    assert zeros == with_c
 
 
 def test_draws_follow_their_probabilities_and_repeat() -> None:
@@ -173,3 +173,8 @@ def test_the_worker_needs_nothing_but_the_standard_library() -> None:
     lines = [line for line in code.splitlines() if line.startswith(("import ", "from "))]
     imported = {line.split()[1].split(".")[0] for line in lines}
     assert imported <= {*sys.stdlib_module_names, "__future__"}
+
+
+def rows_of(query: str) -> list[tuple]:
+    with duckdb.connect() as connection:
+        return connection.execute(query).fetchall()
