@@ -479,7 +479,7 @@ def _run_lines(report: Any) -> list[str]:
     lines.append(f"{report.windows} windows measured")
     confirmed = [e for e in report.firings if e.body["confirmed"]]
     lines.append(f"{len(report.firings)} firings, {len(confirmed)} of them confirmed")
-    lines += [f"  {e.body['did']}: {e.body['message']}" for e in confirmed[-10:]]
+    lines += _told_once(confirmed)[-10:]
     lines += report.done
     lines += [f"  {sentence}" for sentence in report.unmet[-10:]]
     lines += [report.problem] if report.problem else []
@@ -508,6 +508,18 @@ def _score_lines(found: Any) -> list[str]:
     if not found.aligned:
         told.append("logged action_probs list the actions in another order: candidate_probs are left out")
     return [*told, *lines]
+
+
+def _told_once(confirmed: list[Any]) -> list[str]:
+    """The newest message of each rule, and in how many windows it was confirmed."""
+    newest: dict[tuple[str, ...], tuple[str, int]] = {}
+    for body in (event.body for event in confirmed):
+        place = (body["did"], body["trigger"], body["policy"], body["key"])
+        newest[place] = (body["message"], newest.get(place, ("", 0))[1] + 1)
+    return [
+        f"  {did}: {message}{f' ({windows} windows)' if windows > 1 else ''}"
+        for (did, *_), (message, windows) in newest.items()
+    ]
 
 
 def _account_lines(account: Any) -> list[str]:
