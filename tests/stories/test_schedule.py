@@ -19,11 +19,11 @@ from monitor.readings import hour_of, moment
 from monitor.store import one_at_a_time
 from monitor.verdicts import store_of
 from monitor.windows import judged_windows
-from tests.stories.building import CONFIG, HOUR, START, Plant, Row, finding, rows
+from tests.stories.building import CONFIG, HOUR, START, Plant, Row, finding, logged, rows
 
 FIRST = hour_of(START)
 SOON = 20.0
-LOG = {**CONFIG["log"], "lag": "0s"}
+LOG = {**logged(CONFIG), "lag": "0s"}
 
 
 @pytest.fixture
