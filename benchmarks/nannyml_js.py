@@ -40,7 +40,7 @@ def compare(
     place = folder / "nannyml"
     python = str(place / "bin" / "python")
     child([sys.executable, "-m", "venv", str(place)])
-    installed = child([python, "-m", "pip", "install", "-q", "nannyml"], may_fail=True)
+    installed = child([python, "-m", "pip", "install", "-q", "nannyml", "statsmodels"], may_fail=True)
     columns = [f"state_{f}" for f in logs.features(features)]
     done = child([python, "-c", SCRIPT, str(folder), *columns], may_fail=True)
     answer = next((line for line in done.told.splitlines() if line.startswith("[")), None)
