@@ -38,11 +38,9 @@ def estimated_snips(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """
     sums = states["taken"]
     n = sums.total("n")
-    if not n > 0:
-        return missing("no_data", "reward")
+    if (reason := _unusable(sums)) is not None:
+        return missing(reason, "reward", n if n > 0 else 0.0)
     table = _table(sums)
-    if not np.isfinite(table.total).all():
-        return missing("non_finite", "reward", n)
     size = len(table.cell)
 
     def factors(x: Array) -> Array:
@@ -128,6 +126,14 @@ class _Table:
     s2: Array
 
 
+def _unusable(sums: Sums) -> str | None:
+    """Why nothing can be fitted: no decision, or sums that are not finite."""
+    if not sums.total("n") > 0:
+        return "no_data"
+    finite = all(math.isfinite(sums.total(name)) for name in ("k1", "s1", "sr1"))
+    return None if finite else "non_finite"
+
+
 def _table(sums: Sums) -> _Table:
     keys, key = np.unique(sums.key.astype(str), return_inverse=True)
     cells, cell = np.unique([k.rsplit(BETWEEN, 1)[0] for k in keys], return_inverse=True)
@@ -158,11 +164,9 @@ def _bound(sums: Sums, settings: Settings, *, low: bool) -> Estimate:
     than it need be. Source: Tan 2006; Zhao, Small, Bhattacharya 2019.
     """
     n = sums.total("n")
-    if not n > 0:
-        return missing("no_data", "reward")
+    if (reason := _unusable(sums)) is not None:
+        return missing(reason, "reward", n if n > 0 else 0.0)
     table = _table(sums)
-    if not np.isfinite(table.total).all():
-        return missing("non_finite", "reward", n)
     size = len(table.cell)
     k, s, sr = (table.total[at * size : (at + 1) * size] for at in range(3))
     over = np.nan_to_num(divide(k @ table.same_cell, k)) - 1
