@@ -2,8 +2,8 @@
 
 `before` the planted hour for the healthy log of a family and stage, `after` it for each log that
 goes on from there. In live logs passes follow each other as a scheduler's would, since only windows
-younger than `act_within` are acted on; shadow logs are looked at when their fault should have been
-confirmed, and at the end.
+younger than `act_within` are acted on, until the fault is found; shadow logs are looked at when their
+fault should have been confirmed, and at the end.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ LAG = timedelta(minutes=11)
 
 @dataclass(frozen=True)
 class Calendar:
-    """Days of one family. `ticks` are the times of day when windows close, `closely` how long passes
-    follow every hour from the fault on, `confirmed` when at the latest it should have been found."""
+    """Days of one family. `tick` is the time of day when a day's windows have closed and matured,
+    `closely` how long passes follow every hour from the fault on, `confirmed` when at the latest it
+    should have been found."""
 
     start: datetime
     end: datetime
     baseline_days: int
     planted: datetime
     window: timedelta
-    ticks: tuple[timedelta, ...]
+    tick: timedelta
     closely: timedelta
     confirmed: timedelta
 
 
 CALENDARS = {
     "news": Calendar(
-        news.START, news.END, news.BASELINE_DAYS, make.PLANTED, HOUR, (LAG,), 30 * HOUR, 14 * HOUR
+        news.START, news.END, news.BASELINE_DAYS, make.PLANTED, HOUR, LAG, 14 * HOUR, 14 * HOUR
     ),
     "cooling": Calendar(
-        cooling.START, cooling.END, cooling.BASELINE_DAYS, cooling.PLANTED, DAY, (LAG, 6 * HOUR + LAG),
-        2 * HOUR, 4 * DAY,
+        cooling.START, cooling.END, cooling.BASELINE_DAYS, cooling.PLANTED, DAY, 6 * HOUR + LAG, HOUR, 4 * DAY
     ),
-}  # fmt: skip
+}
 
 
 def before(log: SampleLog) -> list[datetime]:
@@ -49,8 +49,8 @@ def before(log: SampleLog) -> list[datetime]:
     The last one is an hour before the fault, and there every log begins."""
     days = CALENDARS[log.family]
     first = days.start + days.baseline_days * DAY
-    daily = _at(days, days.ticks[-1], first, branches(log)) if log.stage == "live" else []
-    return sorted({first + days.ticks[-1], *daily, branches(log)})
+    daily = _at(days, days.tick, first, branches(log)) if log.stage == "live" else []
+    return sorted({first + days.tick, *daily, branches(log)})
 
 
 def branches(log: SampleLog) -> datetime:
@@ -62,15 +62,15 @@ def after(log: SampleLog) -> list[datetime]:
     """The passes of one log from the planted hour on, to the end of the log and its last maturity."""
     days, begun = CALENDARS[log.family], branches(log)
     seen = log.threshold_hour or days.planted
-    end = days.end + days.ticks[-1]
+    end = days.end + days.tick
     found = {end}
     if log.stage == "live" and log.fault is None:
-        found |= set(_at(days, days.ticks[-1], begun, end))
+        found |= set(_at(days, days.tick, begun, end))
     elif log.stage == "live" and (log.trigger or days.window == DAY):
         found |= {seen - HOUR + LAG + i * HOUR for i in range(days.closely // HOUR + 1)}
-        found |= {at for tick in days.ticks for at in _at(days, tick, seen - DAY, seen + days.confirmed)}
+        found |= set(_at(days, days.tick, seen - DAY, seen + days.confirmed))
     elif log.trigger and days.window == DAY:
-        found |= set(_at(days, days.ticks[-1], seen, seen + days.confirmed))
+        found |= set(_at(days, days.tick, seen, seen + days.confirmed))
     elif log.trigger:
         found.add(seen + days.confirmed)
     return sorted(at for at in found if begun < at <= end)
