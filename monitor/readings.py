@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -27,11 +28,13 @@ SILENT_WINDOWS = 24
 Progress = Callable[[str, int, int], None]
 
 
+@lru_cache(100_000)
 def hour_of(moment: datetime) -> int:
     """Whole hours since 1970-01-01 UTC."""
     return int(moment.timestamp() // 3600)
 
 
+@lru_cache(100_000)
 def moment(hour: int) -> datetime:
     return datetime.fromtimestamp(hour * 3600, UTC)
 

@@ -121,6 +121,11 @@ def _instance() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config=SETTINGS)
 
 
+def on_one_thread() -> None:
+    """Have DuckDB use one thread, for one of as many processes as there are processors."""
+    _instance().execute("SET threads = 1")
+
+
 def _attach(
     connection: duckdb.DuckDBPyConnection, path: Path, name: str, read_only: bool, wait: float
 ) -> None:

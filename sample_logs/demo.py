@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor.config import Loaded
+from monitor.store import on_one_thread
 from sample_logs import calendar, expected
 from sample_logs.expected import Outcome
 from sample_logs.make import COOLING_LOGS, LOGS, SampleLog
@@ -140,7 +141,7 @@ def _played(
 ) -> Iterator[Shown]:
     """The logs in the order in which they were chosen; as many at once as there are processors."""
     first = {_healthy(log): log for log in reversed(chosen)}
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ProcessPoolExecutor(max_workers=os.cpu_count(), initializer=on_one_thread) as pool:
         waiting = {pool.submit(begin, log, begun / name): name for name, log in first.items()}
         playing: dict[str, Future[Shown]] = {}
         for done, future in enumerate(as_completed(waiting)):
