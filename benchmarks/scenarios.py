@@ -67,11 +67,9 @@ def _fixed() -> list[Scenario]:
         Scenario("mean", "skewed (log-normal, skewness 6)", mean, WIDE, np.exp(0.5),
                  _skewed(np.array([2000])), why="2000 rows of skewness 6 are not normal yet"),
         Scenario("mean", "users and days, 28 days", mean, WIDE, 0, _two_way(hours28)),
-        Scenario("mean", "days AR(1) .2, 28 days", mean, WIDE, 0, _two_way(hours28, 0.2),
-                 why="days that follow each other: more than a jackknife over days can see"),
+        Scenario("mean", "days AR(1) .2, 28 days", mean, WIDE, 0, _two_way(hours28, 0.2)),
         Scenario("mean", "sensor, half-life 1.1 h, 14 days", mean, PLANT, 0, _sensor(days14, 1.1)),
-        Scenario("mean", "sensor, half-life 6 h, 28 days", mean, PLANT, 0, _sensor(np.array([27]), 6.0),
-                 why="half a day of memory reaches into the next day"),
+        Scenario("mean", "sensor, half-life 6 h, 28 days", mean, PLANT, 0, _sensor(np.array([27]), 6.0)),
         Scenario("mean", "delayed, looked at when mature", mean, WIDE, 0, _delayed(np.array([15]))),
         Scenario("share", "independent .1", share, Settings(), 0.1, _share(np.array([2000]), 0.1)),
         Scenario("share", "rare .005", share, Settings(), 0.005, _share(np.array([4000]), 0.005),
@@ -90,8 +88,7 @@ def _fixed() -> list[Scenario]:
         Scenario("D_JS", "shift of .5 sd, 14 days and 14 of baseline", METRICS["state_js"].function,
                  Settings(interior_bins=20), _SHIFT, _shifted(days14)),
         Scenario("slope", "28 independent days", _slope_once, Settings(), 0, _daily(np.array([27]), 0)),
-        Scenario("slope", "28 days AR(1) .3", _slope_once, Settings(), 0, _daily(np.array([27]), 0.3),
-                 why="Hamed-Rao sees only lags that are significant in 28 days"),
+        Scenario("slope", "28 days AR(1) .3", _slope_once, Settings(), 0, _daily(np.array([27]), 0.3)),
         Scenario("quantile .05", "independent", METRICS["reward_q05"].function, WIDE, -np.log(0.95), _sample),
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from monitor.metrics.sums import BUCKETS, Settings, Sums
 MIN_DAYS = 7
 MIN_BUCKETS = 10
 HIGH_LAG_ONE = 0.3
+MOST_PERSISTENT = 0.5
 CANCELLED = 1e-12
 
 Array = NDArray[np.float64]
@@ -40,10 +41,11 @@ def jackknife(statistic: Statistic, sums: Sums, columns: Sequence[str], settings
     """Delete-one-group jackknife of `statistic`, which maps sums of shape (…, columns) to (…).
 
     Over the g non-empty buckets V_b = (g−1)/g·Σ(f₍₋ᵢ₎ − f̄)². On 7 or more days with rows the same
-    over days (V_d) and over cells of day x bucket (V_bd): SE² = max(V_b, V_d, V_b + V_d − V_bd),
-    with SE⁴/(V_b²/(g_b−1) + V_d²/(g_d−1)) degrees of freedom where V_d > V_bd, else g_b − 1.
-    Time blocks: SE² = V_d with g_d − 1, from 7 days on. Fewer than 10 buckets, or time blocks of
-    fewer than 7 days: `low_units`. The statistic must be smooth: no quantile, no extreme.
+    over cells of day x bucket (V_bd) and over days, there times (1+r)/(1−r) for the `persistence` r of
+    the f₍₋ᵢ₎ (V_d): SE² = max(V_b, V_d, V_b + V_d − V_bd), with SE⁴/(V_b²/(g_b−1) + V_d²/(g_d−1)) degrees
+    of freedom where V_d > V_bd, else g_b − 1. Time blocks: SE² = V_d with g_d − 1, from 7 days on. Fewer
+    than 10 buckets, or time blocks of fewer than 7 days: `low_units`. The statistic must be smooth: no
+    quantile, no extreme.
 
     Source: Efron and Stein 1981; two-way clustering as Cameron, Gelbach and Miller 2011.
     """
@@ -65,10 +67,10 @@ def jackknife(statistic: Statistic, sums: Sums, columns: Sequence[str], settings
     if len(days) < MIN_DAYS:
         method = f"jackknife of {g_b} buckets"
         return Jackknife(_at(statistic, total), math.sqrt(v_b), g_b - 1, buckets, method, reason)
-    v_d = _variance(statistic, days, total)
+    v_d, said = _of_followers(delete_one(statistic, days, total))
     v_bd = _variance(statistic, _grouped(cells, day * BUCKETS + sums.bucket), total)
     square, df = two_way(v_b, v_d, v_bd, g_b, len(days))
-    method = f"two-way jackknife of {g_b} buckets and {len(days)} days{_lag_one(statistic, days)}"
+    method = f"two-way jackknife of {g_b} buckets and {len(days)} days{said}"
     return Jackknife(_at(statistic, total), math.sqrt(square), df, buckets, method, reason)
 
 
@@ -96,14 +98,29 @@ def variance_of(without: Array) -> float:
     return (g - 1) / g * float(deviation @ deviation)
 
 
+def lag_one(values: Array) -> float:
+    """Correlation of successive values: Σ d_t·d_{t+1} / Σ d_t² for deviations d from their mean; 0 where
+    nothing varies."""
+    deviation = values - values.sum() / len(values)
+    square = float(deviation @ deviation)
+    return float(deviation[1:] @ deviation[:-1]) / square if square > 0 else 0.0
+
+
+def persistence(values: Array, fitted: int = 1) -> float:
+    """`lag_one` without its bias, which `fitted` numbers taken out of n values bring (1: a mean, 2: a line):
+    (n·ρ̂ + fitted)/(n − 2 − fitted), from 0 to .5. Source: Marriott and Pope 1954."""
+    n = len(values)
+    return float(np.clip((n * lag_one(values) + fitted) / (n - 2 - fitted), 0.0, MOST_PERSISTENT))
+
+
 def _of_days(statistic: Statistic, cells: Array, total: Array, day: NDArray[np.int64]) -> Jackknife:
     days = _grouped(cells, day)
     value = _at(statistic, total)
     if len(days) < MIN_DAYS:
         method = f"no interval: {len(days)} of {MIN_DAYS} days"
         return Jackknife(value, math.nan, math.nan, days, method, "low_units")
-    square = _variance(statistic, days, total)
-    method = f"jackknife of {len(days)} days{_lag_one(statistic, days)}"
+    square, said = _of_followers(delete_one(statistic, days, total))
+    method = f"jackknife of {len(days)} days{said}"
     return Jackknife(value, math.sqrt(square), len(days) - 1, days, method, None)
 
 
@@ -121,11 +138,10 @@ def _at(statistic: Statistic, total: Array) -> float:
     return float(statistic(total))
 
 
-def _lag_one(statistic: Statistic, days: Array) -> str:
-    daily = statistic(days)
-    deviation = daily - daily.mean()
-    square = float(deviation @ deviation)
-    lag_one = float(deviation[1:] @ deviation[:-1]) / square if square > 0 else 0.0
-    if not lag_one > HIGH_LAG_ONE:
-        return ""
-    return f"; daily values follow each other (lag-1 correlation {lag_one:.2f}), no interval is honest then"
+def _of_followers(without: Array) -> tuple[float, str]:
+    """The variance of delete-one values of days that follow each other, and what is to be said of it."""
+    r, found = persistence(without), lag_one(without)
+    square = variance_of(without) * (1 + r) / (1 - r)
+    if not found > HIGH_LAG_ONE:
+        return square, ""
+    return square, f"; days follow each other (lag-1 correlation {found:.2f}), no interval is honest then"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monitor.metrics.estimate import LEVEL, Estimate, missing
-from monitor.metrics.jackknife import Array
+from monitor.metrics.jackknife import Array, persistence
 from monitor.metrics.sequence import multiplier
 
 MIN_DAYS = 14
@@ -77,10 +77,11 @@ def slope(
     """Theil–Sen slope, the median of (x_j − x_i)/(t_j − t_i), in `unit` per day.
 
     Interval: Sen's, the slopes of rank (N ∓ C)/2 with C = z·√Var(S), N pairs, Var(S) as in
-    `score`. Fewer than 14 days: `low_n`. z is 1.96 for one look; with `tightest_at`, a number of
-    days, m of the confidence sequence whose n is Σ(t − t̄)², which is what the precision of a slope
-    grows with: a mixture over slopes, flat over levels; `low_n` too where the days there are leave
-    an end open. Source: Theil 1950; Sen 1968.
+    `score`, or that of days which follow each other as their `persistence` says, if larger. Fewer than
+    14 days: `low_n`. z is 1.96 for one look; with `tightest_at`, a number of days, m of the confidence
+    sequence whose n is Σ(t − t̄)², which is what the precision of a slope grows with: a mixture over
+    slopes, flat over levels; `low_n` too where the days there are leave an end open.
+    Source: Theil 1950; Sen 1968.
     """
     per_day = f"{unit} per day".strip()
     t, x = np.asarray(days, dtype=np.float64), np.asarray(values, dtype=np.float64)
@@ -90,12 +91,13 @@ def slope(
         return missing("non_finite", per_day, len(x))
     if len(np.unique(t)) < MIN_DAYS:
         return missing("low_n", per_day, len(x))
+    t, x = _in_order(t, x)
     slopes = _slopes(t, x)
     z, method = SIGNIFICANT, f"Theil-Sen slope of {len(x)} days, Sen's interval"
     if tightest_at is not None:
         z = multiplier(float(((t - t.mean()) ** 2).sum()), (tightest_at**3 - tightest_at) / 12)
         method = f"confidence sequence tightest at {tightest_at:.6g} days, {method}"
-    low, high = _sen(slopes, score(t, x).variance, z)
+    low, high = _sen(slopes, _tied_variance(x) * max(1.0, hamed_rao(x, t), _of_followers(x, t)), z)
     reason = "low_n" if tightest_at is not None and math.isnan(low + high) else None
     return Estimate(float(np.median(slopes)), low, high, LEVEL, len(x), per_day, method, reason)
 
@@ -110,14 +112,27 @@ def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
     n = len(x)
     if n < 3:
         return 1.0
-    ranks = _ranks(x - np.median(_slopes(t, x)) * t)
-    deviation = ranks - ranks.mean()
+    deviation = _flat_ranks(t, x)
     square = float(deviation @ deviation)
     if not square > 0:
         return 1.0
+    rho: Array = np.correlate(deviation, deviation, "full")[n:] / square
+    return _inflation(np.where(np.abs(rho) > SIGNIFICANT / math.sqrt(n), rho, 0.0))
+
+
+def _of_followers(x: Array, t: Array) -> float:
+    """The factor of `hamed_rao` for ρ_i = r^i, r the persistence of the ranks without their slope."""
+    return _inflation(persistence(_flat_ranks(t, x), fitted=2) ** np.arange(1, len(x)))
+
+
+def _flat_ranks(t: Array, x: Array) -> Array:
+    ranks = _ranks(x - np.median(_slopes(t, x)) * t)
+    return ranks - ranks.mean()
+
+
+def _inflation(rho: Array) -> float:
+    n = len(rho) + 1
     lag = np.arange(1, n)
-    rho = np.correlate(deviation, deviation, "full")[n:] / square
-    rho = np.where(np.abs(rho) > SIGNIFICANT / math.sqrt(n), rho, 0.0)
     return float(1 + 2 / (n * (n - 1) * (n - 2)) * ((n - lag) * (n - lag - 1) * (n - lag - 2) @ rho))
 
 

@@ -15,7 +15,7 @@ from monitor.metrics.intervals import (
     t_quantile,
     zero_one_interval,
 )
-from monitor.metrics.jackknife import Jackknife, jackknife, two_way
+from monitor.metrics.jackknife import Jackknife, jackknife, lag_one, persistence, two_way
 from monitor.metrics.ratios import divide
 from monitor.metrics.sequence import multiplier, t_multiplier, tuning
 from monitor.metrics.sums import Settings, Sums
@@ -35,9 +35,21 @@ def cells(days, units, seed=0):
     return hour, unit, x, summed(hour, unit, {"x": x, "n": np.ones(3000)})
 
 
+def left_out(x, group):
+    return np.array([x[group != g].mean() for g in np.unique(group)])
+
+
 def naive(x, group):
-    without = np.array([x[group != g].mean() for g in np.unique(group)])
+    without = left_out(x, group)
     return (len(without) - 1) / len(without) * ((without - without.mean()) ** 2).sum()
+
+
+def naive_of_days(x, day):
+    """The same of days that follow each other: times (1 + r) / (1 - r)."""
+    deviation = left_out(x, day) - left_out(x, day).mean()
+    n, lag_one = len(deviation), (deviation[1:] * deviation[:-1]).sum() / (deviation**2).sum()
+    r = min(0.5, max(0.0, (n * lag_one + 1) / (n - 3)))
+    return naive(x, day) * (1 + r) / (1 - r)
 
 
 def test_clopper_pearson_equals_scipys_exact_binomial_interval():
@@ -69,7 +81,7 @@ def test_evidence_of_seven_days_uses_buckets_days_and_their_cells():
     found = jackknife(mean, sums, ("x", "n"), Settings())
     day = hour // 24
     bucket = unit % 64
-    v_b, v_d, v_bd = naive(x, bucket), naive(x, day), naive(x, day * 64 + bucket)
+    v_b, v_d, v_bd = naive(x, bucket), naive_of_days(x, day), naive(x, day * 64 + bucket)
     assert found.value == pytest.approx(x.mean())
     assert found.se == pytest.approx(math.sqrt(max(v_b, v_d, v_b + v_d - v_bd)), rel=1e-9)
     assert found.df < 63
@@ -89,7 +101,7 @@ def test_time_blocks_have_no_interval_under_seven_days_and_the_days_one_from_the
     assert math.isnan(short.se) and short.reason == "low_units"
     hour, _, x, sums = cells(days=8, units=8)
     long = jackknife(mean, sums, ("x", "n"), plant)
-    assert long.se == pytest.approx(math.sqrt(naive(x, hour // 24)), rel=1e-9)
+    assert long.se == pytest.approx(math.sqrt(naive_of_days(x, hour // 24)), rel=1e-9)
     assert (long.df, long.reason) == (7, None)
 
 
@@ -106,6 +118,15 @@ def test_days_that_follow_each_other_are_named():
     assert "lag-1 correlation" in jackknife(mean, rising, ("x", "n"), Settings()).method
     level = summed(hour, unit, {"x": (-1.0) ** (hour // 24), "n": np.ones(600)})
     assert "lag-1" not in jackknife(mean, level, ("x", "n"), Settings()).method
+
+
+def test_persistence_takes_out_what_a_fitted_mean_or_line_puts_in():
+    values = np.array([1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0])
+    assert lag_one(values) == pytest.approx(0.25 / 2.5)
+    assert persistence(values) == pytest.approx(2 / 7)
+    assert persistence(values, fitted=2) == pytest.approx(3 / 6)
+    assert persistence(np.array([1.0, -1.0] * 10)) == 0.0
+    assert persistence(np.arange(40.0), fitted=2) == 0.5
 
 
 def jack(value, se, df):
