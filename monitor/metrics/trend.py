@@ -116,13 +116,14 @@ def hamed_rao(values: ArrayLike, days: ArrayLike) -> float:
     square = float(deviation @ deviation)
     if not square > 0:
         return 1.0
-    rho: Array = np.correlate(deviation, deviation, "full")[n:] / square
+    rho = np.correlate(deviation, deviation, "full")[n:] / square
     return _inflation(np.where(np.abs(rho) > SIGNIFICANT / math.sqrt(n), rho, 0.0))
 
 
 def _of_followers(x: Array, t: Array) -> float:
     """The factor of `hamed_rao` for ρ_i = r^i, r the persistence of the ranks without their slope."""
-    return _inflation(persistence(_flat_ranks(t, x), fitted=2) ** np.arange(1, len(x)))
+    r = persistence(_flat_ranks(t, x), fitted=2)
+    return _inflation(np.power(r, np.arange(1, len(x)), dtype=np.float64))
 
 
 def _flat_ranks(t: Array, x: Array) -> Array:
