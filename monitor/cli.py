@@ -78,11 +78,23 @@ def init(
 
 
 @app.command()
-def doctor(config: ConfigPath = DEFAULT, as_of: AsOf = None) -> None:
+def doctor(
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+    verify_journal: Annotated[
+        bool, typer.Option("--verify-journal", help="Only check the journal's chain, row by row.")
+    ] = False,
+) -> None:
     """What is missing, what cannot fire and why, and what to do. Exit 3 when something blocks."""
     from monitor import config as configuration
     from monitor.first_hour.doctor import examine, lines
+    from monitor.first_hour.verified import verified
 
+    if verify_journal:
+        told = verified(configuration.load(config))
+        for line in told.lines:
+            typer.echo(line)
+        raise typer.Exit(0 if told.whole else EXIT_ERROR)
     findings = examine(configuration.load(config), _as_of(as_of))
     for line in lines(findings):
         typer.echo(line)

@@ -46,6 +46,7 @@ CANONICAL = (
 CANONICAL_PREFIXES = (
     "state_", "action_", "candidate_action_", "proposed_action_", "cost_", "predicted_"
 )
+REWARDING = ("reward", "proxy_reward", "outcome", "shaping", "intrinsic")
 PERSONAL = ("decision_id", "unit_id", "episode_id")
 RETENTION_SLACK = timedelta(days=7)
 NOT_YET = {
@@ -559,6 +560,21 @@ class Config(Model):
         unchanging = {"store", "alerts", "rollback", "acting", "act_within", "retention", "pii"}
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def reward_hash(self) -> str:
+        """Hash of what the reward is: the `reward` block, `outcome`, how several are combined, and which
+        columns of the log they are."""
+        taken = {
+            (name, str(source.columns.get(name, "" if source.columns else name)),
+             str(source.constants.get(name, "")))
+            for source in self.log.sources
+            if source.kind != "recommendations"
+            for name in REWARDING
+        }
+        body = self.model_dump(mode="json", include={"reward", "outcome"})
+        text = json.dumps([body, self.log.combine, sorted(taken)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Loaded(Model):

@@ -167,6 +167,10 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError(f"{self._name}: {_reason(error)}") from None
 
+    def count(self) -> int:
+        """How many events there are."""
+        return int(self._rows("SELECT count(*) FROM events")[0][0])
+
     def verify(self) -> list[str]:
         """A sentence for every row that does not follow from the row before it; empty when the chain
         is whole. Each break is named once: later rows are judged against the stored hashes."""
