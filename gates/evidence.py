@@ -31,7 +31,9 @@ class Evidence(Protocol):
     is the number of decisions behind it: 0 means there is nothing to judge.
 
     `facts` are plain numbers and names of the configuration: `constraints` {name: {limit, margin,
-    hard}}, `features`, `training` ("until" | "ids" | "none" | None), `held_out`,
+    hard, measure}}, `features`, `training` ("until" | "ids" | "none" | None), `training_settings`
+    {algorithm: [names], hyperparameters: {name: number}, transitions, trained_at, behaviour_cloning},
+    `held_out`,
     `conditions_declared`, `config_hash`, `max_rejects`, `decisions_per_day`.
     """
 

@@ -120,6 +120,42 @@ REASONS: dict[str, tuple[str, str]] = {
         "a day of the evidence was not validated with Great Expectations",
         "`monitor run`, which validates what was not, or `expectations: {off: REASON}`",
     ),
+    "no_constraint": (
+        "no constraint is declared",
+        "`constraints:` in monitor.yaml, or `role: off` with a `because` where there is nothing to keep",
+    ),
+    "episode_cost_not_estimated": (
+        "the costs of whole episodes are not estimated off-policy",
+        "the constraint as a `rate` or `mean_cost` of decisions, or `role: off` with a `because`",
+    ),
+    "algorithm_undeclared": (
+        "the algorithm is not declared",
+        "`training.algorithm` in monitor.yaml, with its `hyperparameters`",
+    ),
+    "hyperparameter_undeclared": (
+        "the hyperparameter is not declared",
+        "its value under `training.hyperparameters` in monitor.yaml",
+    ),
+    "no_usual_range": (
+        "no usual range is known",
+        "a person who looks at the training settings, and `role: off` with a `because`",
+    ),
+    "transitions_undeclared": (
+        "the number of transitions is not declared",
+        "`training.transitions` in monitor.yaml: how many the candidate was trained on",
+    ),
+    "behaviour_cloning_undeclared": (
+        "a behaviour-cloning baseline is not declared",
+        "`training.behaviour_cloning` in monitor.yaml: true or false",
+    ),
+    "trained_at_undeclared": (
+        "the time of training is not declared",
+        "`training.trained_at` in monitor.yaml: when the candidate was trained",
+    ),
+    "trained_in_future": (
+        "the time of training lies after the time that is judged at",
+        "`training.trained_at` put right, or a later --as-of",
+    ),
     "not_built": (
         "this version cannot judge it yet",
         "a later version of monitor, or `role: off` with a `because`",

@@ -282,15 +282,31 @@ class Baseline(Period):
     policy: str
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Algorithm = Literal["cql", "iql", "linucb", "thompson", "lagrangian", "ppo", "rollout", "other"]
+
+
 class Training(Model):
+    """What the candidate was trained on (one of `until`, `ids`, `none`), and how."""
+
     until: Instant | None = None
     ids: str | None = None
     none: str | None = None
+    algorithm: Annotated[list[Algorithm], BeforeValidator(_listed)] = []
+    hyperparameters: dict[Name, Finite] = {}
+    transitions: Annotated[int, Field(ge=0)] | None = None
+    trained_at: Instant | None = None
+    behaviour_cloning: bool | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Training:
         if sum(v is not None for v in (self.until, self.ids, self.none)) != 1:
-            raise PydanticCustomError("training", "is one of until: DATE, ids: FILE, none: REASON")
+            raise PydanticCustomError(
+                "training", "is one of until: DATE, ids: FILE, none: REASON (and beside it how)"
+            )
         return self
 
 

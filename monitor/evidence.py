@@ -31,6 +31,7 @@ from monitor.sums.read import merge
 
 DAY = 24
 SHADOW, OFFLINE = "shadow_mode", "offline_validation"
+TRAINED_HOW = {"algorithm", "hyperparameters", "transitions", "trained_at", "behaviour_cloning"}
 BATCH_METRICS = ("expectations_met", "expectation_failed")
 
 
@@ -117,6 +118,9 @@ class StoreEvidence:
             "training": None
             if training is None
             else next(k for k in ("until", "ids", "none") if getattr(training, k) is not None),
+            "training_settings": {} if training is None else training.model_dump(
+                mode="json", include=TRAINED_HOW
+            ),
             "held_out": config.held_out is not None,
             "conditions_declared": bool(config.conditions),
             "config_hash": config.config_hash,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from gates.checks.check import Check, Number
+from gates.checks.constraint_value import constraint_value
 from gates.checks.data_contract import data_contract
 from gates.checks.duration import duration_and_coverage
 from gates.checks.experiment import ab_test, offline_online_gap
@@ -17,11 +18,13 @@ from gates.checks.offline import beats_baseline, held_out_value
 from gates.checks.shadow import disagreement, large_disagreement, recommendations_logged
 from gates.checks.sign_off import red_team, review, sign_off
 from gates.checks.state import state_shift
+from gates.checks.training import data_volume, hyperparameters, policy_age
 
 ANY = 1e12
 later = partial(Check, not_built, built=False)
 days = partial(Number, low=1, high=3650)
 share = partial(Number, low=0, high=1)
+usual = partial(Number, low=-ANY, high=ANY, many=True)
 
 CHECKS: dict[str, Check] = {
     # offline validation
@@ -34,12 +37,30 @@ CHECKS: dict[str, Check] = {
     "beats_baseline": Check(
         beats_baseline, {"margin": Number(0.0, -ANY, ANY)}, metrics=("lift",), shown=("ess",)
     ),
-    "constraint_value": later(),
+    "constraint_value": Check(
+        constraint_value, {"hard_limit": share(0.001)}, metrics=("offpolicy_cost",)
+    ),
     "reward_hacking": later({"top": Number(20, 1, 10_000, whole=True), "correlation_margin": share(0.2)}),
     "worst_case": later({"margin": Number(0.0, -ANY, ANY)}),
-    "hyperparameters": later(),
-    "data_volume": later({"transitions": Number(10_000, 0, ANY)}),
-    "policy_age": later(),
+    "hyperparameters": Check(
+        hyperparameters,
+        {
+            "cql_alpha": usual([0.1, 5]),
+            "cql_random_samples": usual([10]),
+            "iql_tau": usual([0.7, 0.9]),
+            "iql_beta": usual([3, 10]),
+            "linucb_alpha": usual([0.1, 2]),
+            "thompson_prior_alpha": usual([1]),
+            "thompson_prior_beta": usual([1]),
+            "lagrangian_lambda_rate": usual([0.001, 0.01]),
+            "lagrangian_lambda_start": usual([0]),
+            "ppo_clip": usual([0.1, 0.2]),
+            "ppo_kl_target": usual([0.01, 0.05]),
+            "rollout_horizon": usual([1, 5]),
+        },
+    ),
+    "data_volume": Check(data_volume, {"transitions": Number(10_000, 0, ANY)}),
+    "policy_age": Check(policy_age, {"days": days(90)}),
     # shadow mode
     "recommendations_logged": Check(
         recommendations_logged, {"share": share(0.999)}, metrics=("recommended_share",)

@@ -203,5 +203,6 @@ PASSES = {
     "ab_test": "after the days of an experiment in which the candidate is not worse",
     "offline_online_gap": "if the live mean lies in the interval of the last offline verdict",
     "held_out_value": "if the candidate's value holds on held-out decisions",
+    "constraint_value": "if the candidate would keep every constraint",
     "beats_baseline": "with enough decisions of a candidate that is better",
 }

@@ -69,6 +69,10 @@ def test_values_of_later_versions_are_refused_as_not_available_yet(tmp_path, bef
         ("unit: {column: unit_id}", "unit: {colum: x}", "did you mean 'column'?"),
         ("from: 2026-01-01, to: 2026-01-04", "from: 2026-01-04, to: 2026-01-01", "must be before `to`"),
         ("training: {until: 2026-01-01}", "training: {}", "is one of until: DATE"),
+        ("training: {until: 2026-01-01}", "training: {algorithm: cql}", "is one of until: DATE"),
+        ("{until: 2026-01-01}", "{until: 2026-01-01, algorithm: cqll}", "did you mean 'cql'?"),
+        ("{until: 2026-01-01}", "{until: 2026-01-01, hyperparameters: {alpha: .inf}}", "finite"),
+        ("{until: 2026-01-01}", "{until: 2026-01-01, transitions: -1}", "greater than or equal to 0"),
         ("store: var/monitor", "window: 90m", "must be whole hours"),
         ("store: var/monitor", "conditions: {weather: [hot]}", "neither 'segment' nor a feature"),
         ("policies: {candidate: new, ", "policies: {", "key 'policies.candidate' is missing"),
@@ -106,6 +110,19 @@ def test_the_hash_covers_what_changes_numbers_and_nothing_else(tmp_path) -> None
     assert hash_of("path: var/active_policy.json", "path: var/other.json") == same
     assert hash_of("limit: 0.02", "limit: 0.03") != same
     assert hash_of("range: [0, 2]", "range: [0, 3]") != same
+    assert hash_of("{until: 2026-01-01}", "{until: 2026-01-01, trained_at: 2026-01-02}") != same
+
+
+def test_one_algorithm_may_stand_without_a_list(tmp_path) -> None:
+    def trained(text: str) -> list[str]:
+        path = tmp_path / "other.yaml"
+        path.write_text(CONFIG.replace("{until: 2026-01-01}", f"{{until: 2026-01-01, {text}}}"), "utf-8")
+        training = configuration.load(path).config.training
+        assert training is not None
+        return list(training.algorithm)
+
+    assert trained("algorithm: ppo") == ["ppo"] == trained("algorithm: [ppo]")
+    assert trained("algorithm: [ppo, lagrangian]") == ["ppo", "lagrangian"]
 
 
 def test_one_source_may_stand_directly_under_log(tmp_path, loaded) -> None:

@@ -1,0 +1,179 @@
+"""Offline validation beside the candidate's value: constraints, and how the candidate was trained."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from gates.checks import CHECKS
+from gates.given import Given
+from gates.outcome import Outcome
+from monitor.metrics.estimate import LEVEL, Estimate, missing
+
+AS_OF = datetime(2026, 3, 16, tzinfo=UTC)
+PASS, HOLD, NO_DATA, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.NO_DATA, Outcome.FAIL
+
+
+def around(value, low, high, n=10_000.0, reason=None):
+    return Estimate(value, low, high, LEVEL, n, "", "by hand", reason)
+
+
+def run(check, facts=None, estimates=None, params=None, journal=()):
+    evidence = Given(
+        "offline_validation", "v7", AS_OF, facts={"decisions_per_day": 1000.0, **(facts or {})},
+        estimates=estimates or {}, journal=journal,
+    )  # fmt: skip
+    numbers = {name: number.default for name, number in CHECKS[check].params.items()}
+    found = CHECKS[check].function({**numbers, "item": check, **(params or {})}, evidence)
+    assert all((f.outcome is PASS) == (f.reason is None) == (f.needs == "") for f in found)
+    return found
+
+
+def said(findings):
+    return [(f.outcome, f.reason) for f in findings]
+
+
+# constraint_value
+
+RULES = {
+    "slow": {"limit": 0.1, "margin": 0.05, "hard": False, "measure": "rate"},
+    "crash": {"limit": 0.0, "margin": 0.0, "hard": True, "measure": "rate"},
+}
+
+
+def cost(slow, crash):
+    return {("offpolicy_cost", "slow"): slow, ("offpolicy_cost", "crash"): crash}
+
+
+@pytest.mark.parametrize(
+    ("slow", "outcome", "reason"),
+    [
+        (around(0.08, 0.06, 0.1), PASS, None),
+        (around(0.08, 0.06, 0.101), HOLD, "straddles"),  # the margin of a trigger is no licence
+        (around(0.12, 0.1, 0.14), HOLD, "straddles"),
+        (around(0.12, 0.101, 0.14), FAIL, "limit"),
+        (around(0.01, 0.0, 0.02, reason="low_ess"), HOLD, "low_ess"),
+        (missing("missing_propensity"), NO_DATA, "missing_propensity"),
+        (around(math.nan, math.nan, math.nan), NO_DATA, "non_finite"),
+    ],
+)
+def test_the_upper_end_of_what_the_candidate_would_cost_is_held_against_the_limit(slow, outcome, reason):
+    found = run("constraint_value", {"constraints": RULES}, cost(slow, around(0, 0, 0.001)))
+    assert said(found) == [(outcome, reason), (PASS, None)]
+    assert [(f.key, f.limit) for f in found] == [("slow", 0.1), ("crash", 0.001)]
+
+
+@pytest.mark.parametrize(
+    ("crash", "limit", "outcome"),
+    [
+        (around(0, 0, 0.001), 0.001, PASS), (around(0, 0, 0.0011), 0.001, HOLD),
+        (around(0, 0, 0.0011), 0.01, PASS), (around(0.005, 0.0011, 0.01), 0.001, FAIL),
+    ],
+)  # fmt: skip
+def test_a_hard_constraint_is_held_against_a_number_of_the_item(crash, limit, outcome):
+    facts = {"constraints": {"crash": RULES["crash"]}}
+    [found] = run("constraint_value", facts, cost(None, crash), {"hard_limit": limit})
+    assert (found.outcome, found.limit) == (outcome, limit)
+    assert "hard constraint crash" in found.message
+
+
+def test_a_constraint_nobody_can_estimate_off_policy_is_never_passed():
+    rules = {"wear": {"limit": 5.0, "hard": False, "measure": "episode_cost"}}
+    [found] = run("constraint_value", {"constraints": rules}, {("offpolicy_cost", "wear"): around(0, 0, 0)})
+    assert said([found]) == [(HOLD, "episode_cost_not_estimated")]
+    assert found.key == "wear" and "role: off" in found.needs
+
+
+def test_without_a_constraint_it_is_said_that_none_is_declared():
+    [found] = run("constraint_value", {"constraints": {}})
+    assert said([found]) == [(HOLD, "no_constraint")] and "role: off" in found.needs
+
+
+def test_a_constraint_without_a_limit_is_not_compared_with_anything():
+    rules = {"slow": {"hard": False, "measure": "mean_cost"}}
+    found = run("constraint_value", {"constraints": rules}, cost(around(0, 0, 0), None))
+    assert said(found) == [(NO_DATA, "non_finite")] and "mean cost of constraint slow" in found[0].message
+
+
+# hyperparameters, data_volume, policy_age
+
+
+def trained(**settings):
+    return {"training": "until", "training_settings": settings}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name", "inside", "outside"),
+    [
+        ("cql", "alpha", (0.1, 5), (0.09, 5.1)), ("cql", "random_samples", (10,), (9, 11)),
+        ("iql", "tau", (0.7, 0.9), (0.69, 0.91)), ("iql", "beta", (3, 10), (2.9, 10.1)),
+        ("linucb", "alpha", (0.1, 2), (0.09, 2.1)), ("thompson", "prior_alpha", (1,), (0.9, 2)),
+        ("thompson", "prior_beta", (1,), (0.9, 2)), ("lagrangian", "lambda_rate", (0.001, 0.01), (0, 0.02)),
+        ("lagrangian", "lambda_start", (0,), (-0.1, 0.1)), ("ppo", "clip", (0.1, 0.2), (0.09, 0.3)),
+        ("ppo", "kl_target", (0.01, 0.05), (0.009, 0.06)), ("rollout", "horizon", (1, 5), (0, 6)),
+    ],
+)  # fmt: skip
+def test_a_hyperparameter_outside_its_usual_range_fails_with_both_numbers(algorithm, name, inside, outside):
+    for value in (*inside, *outside):
+        found = run("hyperparameters", trained(algorithm=[algorithm], hyperparameters={name: value}))
+        [one] = [f for f in found if f.key == f"{algorithm}.{name}"]
+        assert one.outcome is (PASS if value in inside else FAIL), one.message
+        others = [f for f in found if f is not one]
+        assert all(said([f]) == [(HOLD, "hyperparameter_undeclared")] for f in others)
+    assert one.message == (
+        f"hyperparameter {name} of {algorithm} is {outside[-1]:g}, outside of what is usual: "
+        + " to ".join(f"{v:g}" for v in inside) + "."
+    )  # fmt: skip
+
+
+def test_the_hyperparameters_of_several_algorithms_are_judged_together_by_ranges_that_can_be_set():
+    given = {"clip": 0.3, "kl_target": 0.02, "lambda_rate": 0.005, "lambda_start": 0, "learning_rate": 1e-3}
+    facts = trained(algorithm=["ppo", "lagrangian"], hyperparameters=given)
+    assert [f.outcome for f in run("hyperparameters", facts)].count(FAIL) == 1
+    found = run("hyperparameters", facts, params={"ppo_clip": [0.1, 0.4]})
+    assert len(found) == 4 and {f.outcome for f in found} == {PASS}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "algorithm_undeclared"),
+        ({"hyperparameters": {"alpha": 1}}, "algorithm_undeclared"),
+        ({"algorithm": ["other"], "hyperparameters": {"alpha": 1}}, "no_usual_range"),
+        ({"algorithm": ["linucb"]}, "hyperparameter_undeclared"),
+        ({"algorithm": ["linucb"], "hyperparameters": {"alpha": math.nan}}, "hyperparameter_undeclared"),
+        ({"algorithm": ["linucb"], "hyperparameters": {"alpha": True}}, "hyperparameter_undeclared"),
+    ],
+)
+def test_hyperparameters_that_are_not_declared_are_not_taken_for_usual_ones(settings, reason):
+    assert said(run("hyperparameters", trained(**settings))) == [(HOLD, reason)]
+    assert said(run("hyperparameters", {"training_settings": None})) == [(HOLD, "algorithm_undeclared")]
+
+
+def test_too_few_transitions_and_nothing_to_compare_with_fail_data_volume():
+    found = run("data_volume", trained(transitions=9_999, behaviour_cloning=False))
+    assert said(found) == [(FAIL, "limit"), (FAIL, "no_behaviour_cloning")]
+    assert found[0].message == "the candidate was trained on 9 999 transitions: fewer than 10 000."
+    assert said(run("data_volume", trained(transitions=10_000, behaviour_cloning=True))) == [(PASS, None)] * 2
+    undeclared = [(HOLD, "transitions_undeclared"), (HOLD, "behaviour_cloning_undeclared")]
+    assert said(run("data_volume")) == undeclared
+    assert said(run("data_volume", trained(transitions=math.nan, behaviour_cloning=1)))[0] == undeclared[0]
+    assert run("data_volume", trained(transitions=50, behaviour_cloning=1), params={"transitions": 50})[
+        1
+    ].outcome is FAIL
+
+
+@pytest.mark.parametrize(
+    ("trained_at", "outcome", "reason"),
+    [
+        ("2025-12-16T00:00:00Z", PASS, None),  # 90 days
+        ("2025-12-15T23:00:00Z", FAIL, "limit"),
+        (datetime(2026, 3, 15, tzinfo=UTC), PASS, None),
+        ("2026-03-15", PASS, None),
+        ("2026-03-16T01:00:00Z", HOLD, "trained_in_future"),
+        (None, HOLD, "trained_at_undeclared"),
+        ("last week", HOLD, "trained_at_undeclared"),
+    ],
+)
+def test_a_policy_ages_from_the_day_it_was_trained(trained_at, outcome, reason):
+    assert said(run("policy_age", trained(trained_at=trained_at))) == [(outcome, reason)]
