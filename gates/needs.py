@@ -156,6 +156,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "the time of training lies after the time that is judged at",
         "`training.trained_at` put right, or a later --as-of",
     ),
+    "rules_not_frozen": (
+        "triggers and the level of acting were not written down when the stage was entered",
+        "`monitor promote` or `monitor adopt` into this stage, which writes them down",
+    ),
     "not_built": (
         "this version cannot judge it yet",
         "a later version of monitor, or `role: off` with a `because`",

@@ -1,14 +1,14 @@
 """The four stages a policy passes, and where it stands: pure folds of the journal.
 
-Bodies: `promote` and `adopt` {"stage", "since": ISO time, optional}, subject the policy;
-`verdict` as `gates.evaluate.to_json` writes it, subject the policy.
+Bodies: `promote` and `adopt` {"stage", "since": ISO time, optional, "step", "triggers_hash", "acting"},
+subject the policy; `rollback` {"policy", "status"}, subject the incident; `override` {"policy"}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from gates.evidence import Event
@@ -21,6 +21,9 @@ OFFLINE, SHADOW, LIMITED, FULL = (
     "full_deployment",
 )
 STAGES = (OFFLINE, SHADOW, LIMITED, FULL)
+LIVE = (LIMITED, FULL)
+ENTRIES, DROPS = ("promote", "adopt"), ("rollback", "override")
+ROAD = (*ENTRIES, *DROPS)
 SHORT = {"offline": OFFLINE, "shadow": SHADOW, "limited": LIMITED, "full": FULL}
 
 
@@ -42,6 +45,11 @@ def stage_named(name: str) -> str:
     return SHORT[name]
 
 
+def short_name(stage: str) -> str:
+    """The name of a stage as the command line takes it."""
+    return next(short for short, name in SHORT.items() if name == stage)
+
+
 def next_stage(stage: str) -> str | None:
     """The stage after this one, None after the last."""
     position = STAGES.index(stage) + 1
@@ -55,56 +63,66 @@ def stage_before(stage: str) -> str | None:
 
 
 def standing(events: Iterable[Event], policy: str, as_of: datetime) -> Standing | None:
-    """Where a policy stands as of a time: its newest `promote` or `adopt`; None without one.
+    """Where a policy stands as of a time, from the events of `ROAD`; None where nothing was said of it.
 
-    `since` is what the event says (adopting may begin in the past), else the time of the event.
+    Its newest `promote` or `adopt` says the stage. `since` is what that event says (adopting may begin in
+    the past), else when the stage was entered: a step of the ramp, or a promotion to where it was, is no
+    new entry. A rollback or an override ends it: the policy is back in shadow mode, and its evidence
+    begins there.
     """
-    entries = [
-        e for e in events if e.kind in ("promote", "adopt") and e.subject == policy and e.at <= as_of
-    ]
+    known = list(events)
+    fell, entries = dropped(known, policy, as_of), _entries(known, policy, as_of)
     if not entries:
-        return None
-    newest = max(entries, key=lambda e: (e.at, e.seq))
-    return Standing(newest.body["stage"], _instant(newest.body.get("since")) or newest.at)
+        return Standing(SHADOW, fell.at) if fell else None
+    stage, since = entries[-1].body["stage"], _since(entries, fell)
+    if fell is None or (stage in LIVE and _order(fell) < _order(entries[-1])):
+        return Standing(stage, since)
+    back = stage if stage == OFFLINE else SHADOW
+    return Standing(back, max(since, fell.at))
 
 
-def unexpired_pass(
-    events: Iterable[Event],
-    *,
-    policy: str,
-    stage: str,
-    checklist_hash: str,
-    config_hash: str,
-    as_of: datetime,
-    expires_after: timedelta,
-    since: datetime | None = None,
-) -> Event | None:
-    """The PASS that still opens the gate after `stage`, or None.
-
-    The newest verdict (by its own as-of) on this policy, stage, checklist and configuration
-    decides: it must be PASS with exit code 0, younger than `expires_after`, and, where `since` is
-    given, not older than the entry into the stage. A later verdict that is no PASS voids it.
-    """
-    wanted = {
-        "policy": policy, "stage": stage, "checklist_hash": checklist_hash, "config_hash": config_hash
-    }
-    verdicts = [
-        (said, e.seq, e)
+def dropped(events: Iterable[Event], policy: str, as_of: datetime) -> Event | None:
+    """The newest rollback or override that took control from a policy, None where none did."""
+    drops = [
+        e
         for e in events
-        if e.kind == "verdict"
-        and all(e.body.get(name) == value for name, value in wanted.items())
-        and (said := _instant(e.body.get("as_of"))) is not None
-        and said <= as_of
+        if e.kind in DROPS
+        and e.body.get("policy") == policy
+        and (e.kind == "override" or e.body.get("status") == "done")
+        and e.at <= as_of
     ]
-    if not verdicts:
-        return None
-    said, _, newest = max(verdicts, key=lambda v: v[:2])
-    passed = newest.body.get("outcome") == "PASS" and newest.body.get("exit_code") == 0
-    fresh = as_of - said < expires_after and (since is None or said >= since)
-    return newest if passed and fresh else None
+    return max(drops, key=_order, default=None)
 
 
-def _instant(value: Any) -> datetime | None:
+def entry(events: Iterable[Event], policy: str, as_of: datetime) -> Event | None:
+    """The newest `promote` or `adopt` of a policy; None without one, or once a drop has ended it."""
+    known = list(events)
+    fell, entries = dropped(known, policy, as_of), _entries(known, policy, as_of)
+    return entries[-1] if entries and (fell is None or _order(fell) < _order(entries[-1])) else None
+
+
+def _entries(events: Iterable[Event], policy: str, as_of: datetime) -> list[Event]:
+    found = [e for e in events if e.kind in ENTRIES and e.subject == policy and e.at <= as_of]
+    return sorted(found, key=_order)
+
+
+def _since(entries: Sequence[Event], fell: Event | None) -> datetime:
+    """When the stage of the newest entry was entered."""
+    first = entries[-1]
+    for before in reversed(entries[:-1]):
+        again = first.kind == "promote" and before.body["stage"] == first.body["stage"]
+        if not again or (fell is not None and _order(fell) > _order(before)):
+            break
+        first = before
+    return instant_of(first.body.get("since")) or first.at
+
+
+def _order(event: Event) -> tuple[datetime, int]:
+    return event.at, event.seq
+
+
+def instant_of(value: Any) -> datetime | None:
+    """An aware UTC time from a time or its ISO text, None from anything else."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

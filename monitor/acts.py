@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gates.checklist import load as load_checklist
-from gates.stages import STAGES, stage_named
+from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
 from monitor.acting import effective_level
 from monitor.config import UNITS, ConfigError, Loaded, did_you_mean
 from monitor.incidents import acknowledging, incidents
 from monitor.journal import Journal
+from monitor.promotion import freezing
 from monitor.verdicts import store_of
 
 LEVELS = ("observe", "alert", "rollback")
@@ -91,8 +92,25 @@ def adopt(
         raise ConfigError([f"--since {since} is in the future; a policy is adopted where it was already"])
     policy = loaded.config.policies.candidate
     body = {"stage": stage, "since": begun, "by": by, "reason": reason}
+    if stage in LIVE:
+        body |= _frozen_now(loaded, policy, at)
     _append(loaded, "adopt", policy, body, at)
     return f"{policy} is in {stage} since {begun:%Y-%m-%d %H:%M} UTC, by {by}"
+
+
+def _frozen_now(loaded: Loaded, policy: str, at: datetime) -> dict[str, str]:
+    """The rules that a live stage is entered with. Raises ConfigError after a rollback: such a stage is
+    earned again, not adopted."""
+    store = store_of(loaded)
+    store.create()
+    with Journal(store.journal) as journal:
+        events = journal.events(*ROAD)
+        fell = dropped(events, policy, at)
+        again = [e.at for e in events if e.kind == "promote" and e.subject == policy]
+        if fell is not None and max(again, default=fell.at) <= fell.at:
+            said = f"{policy} was taken out of control on {fell.at:%Y-%m-%d %H:%M} UTC"
+            raise ConfigError([f"{said}; it enters a live stage again by `monitor promote`, not by adopting"])
+        return freezing(journal, loaded, at)
 
 
 def arm(loaded: Loaded, level: str, *, by: str, reason: str, at: datetime) -> str:

@@ -406,6 +406,31 @@ def attest(
 
 
 @app.command()
+def promote(
+    to: Annotated[str, typer.Option("--to", help="shadow, limited or full.")],
+    by: By,
+    reason: Reason,
+    step: Annotated[
+        float | None, typer.Option("--step", help="The next step of the ramp of limited, such as 0.05.")
+    ] = None,
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+) -> None:
+    """Enter the candidate in the next stage, or the next step of the ramp, once its gate is open."""
+    from monitor import config as configuration
+    from monitor import promotion
+
+    loaded = configuration.load(config)
+    try:
+        lines = promotion.promote(loaded, to=to, step=step, by=by, reason=reason, at=_as_of(as_of))
+    except promotion.Refused as refused:
+        _say(str(refused))
+        raise typer.Exit(EXIT_HOLD) from None
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
 def adopt(
     stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
     since: Annotated[str, typer.Option("--since", help="When it entered, such as 2026-01-31.")],

@@ -414,6 +414,7 @@ class Config(Model):
     acting: Literal["observe", "alert", "rollback"] = "rollback"
     act_within: Duration = timedelta(hours=24)
     pass_expires: Duration = timedelta(days=7)
+    cooldown: Duration = timedelta(days=7)
     rollback: Rollback = Rollback()
     alerts: Alerts = Alerts()
     expectations: Expectations | None = None
@@ -573,7 +574,9 @@ class Config(Model):
     @property
     def config_hash(self) -> str:
         """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
-        unchanging = {"store", "alerts", "rollback", "acting", "act_within", "retention", "pii"}
+        unchanging = {
+            *("store", "alerts", "rollback", "acting", "act_within", "cooldown", "retention", "pii")
+        }
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 

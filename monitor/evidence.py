@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from gates import stages
 from monitor.config import Config, Loaded
 from monitor.journal import Event, Journal
 from monitor.metrics import METRICS
@@ -131,6 +132,7 @@ class StoreEvidence:
             "experiment": self._experiment(),
             "units_return": config.unit != "decision",
             "scheduler_silent_since": self._silent_since(),
+            "frozen": self._frozen(),
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
@@ -390,6 +392,20 @@ class StoreEvidence:
         alive = self._journal.heartbeat("schedule")
         silent = alive is not None and self.as_of - alive > 2 * self._config.window
         return alive if silent else None
+
+    def _frozen(self) -> Mapping[str, str] | None:
+        """Triggers and level of acting as they were when this live stage was entered, and as they are now;
+        None where nothing was written down then."""
+        if self.stage not in stages.LIVE:
+            return None
+        from monitor.promotion import freezing
+
+        events = self._journal.events(*stages.ROAD, until=self.as_of)
+        entry = stages.entry(events, self.policy, self.as_of)
+        if entry is None or entry.body.get("stage") != self.stage or not entry.body.get("triggers_hash"):
+            return None
+        now = freezing(self._journal, self._loaded, self.as_of)
+        return {name: str(entry.body.get(name)) for name in now} | {f"{n}_now": v for n, v in now.items()}
 
     def _slope(self, metric: str) -> Estimate:
         days = [r for r in self.daily(metric) if r.estimate.because("low_units").reason == "low_units"]

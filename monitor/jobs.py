@@ -299,7 +299,7 @@ def _stage_verdict(
 
 def _stage(journal: Journal, store: Store, config: Config, as_of: datetime) -> str:
     """The stage the candidate is in: what the journal says, else what the log shows."""
-    standing = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
+    standing = stages.standing(journal.events(*stages.ROAD), config.policies.candidate, as_of)
     if standing is not None:
         return standing.stage
     if not store.sums.exists():

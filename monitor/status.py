@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from alerts.rollback import RollbackError, build
-from gates.stages import SHORT, standing
+from gates.stages import ROAD, SHORT, standing
 from monitor.acting import effective_level
 from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
@@ -36,7 +36,7 @@ def lines(loaded: Loaded, as_of: datetime, windows: int = 0) -> Iterator[str]:
         else:
             yield "no run has judged a window yet; run `monitor run`"
         candidate = config.policies.candidate
-        stage = standing(journal.events("promote", "adopt"), candidate, as_of)
+        stage = standing(journal.events(*ROAD), candidate, as_of)
         if stage is not None:
             yield f"{candidate} is in {stage.stage} since {_when(stage.since)}"
         verdicts = journal.events("verdict", subject=candidate, until=as_of)

@@ -78,7 +78,7 @@ def evidence_of(
     of the candidate's."""
     store, config = store_of(loaded), loaded.config
     frozen = current_baseline(journal, store)
-    entered = stages.standing(journal.events("promote", "adopt"), config.policies.candidate, as_of)
+    entered = stages.standing(journal.events(*stages.ROAD), config.policies.candidate, as_of)
     since = entered.since if entered and entered.stage == stage else None
     with opened_if_there(store.sums) as connection:
         scope = scope_of(connection, config, stage, since, as_of)

@@ -12,6 +12,7 @@ from gates.checks.constraint_value import constraint_value
 from gates.checks.data_contract import data_contract
 from gates.checks.duration import duration_and_coverage
 from gates.checks.experiment import ab_test, offline_online_gap
+from gates.checks.frozen import frozen_rules
 from gates.checks.hard import hard_constraints
 from gates.checks.not_built import not_built
 from gates.checks.offline import beats_baseline, held_out_value
@@ -118,6 +119,8 @@ CHECKS: dict[str, Check] = {
     "rollback_armed": later({"drill_days": days(30)}),
     "on_call_path": later({"days": days(30), "minutes": Number(15, 0, 1440)}),
     "red_team": Check(red_team, {"max_age_days": days(92)}, events=("attest",), sign_off=True),
+    # both live stages
+    "frozen_rules": Check(frozen_rules, events=("promote", "adopt")),
     # every stage
     "data_contract": Check(
         data_contract,

@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from gates.checklist import load as load_checklist
-from gates.stages import OFFLINE, STAGES, standing
+from gates.stages import OFFLINE, ROAD, STAGES, standing
 from monitor import rules
 from monitor.acting import effective_level
 from monitor.chain import instant
@@ -192,7 +192,7 @@ def _items(chart: Chart) -> Iterator[Complaint]:
     days = max((chart.end - chart.start) / 24, 1 / 24)
     ((rows,),) = chart.sums.execute("SELECT SUM(n) FROM sums_reward").fetchall()
     known = Known(config, held_columns(chart.sums, config), float(rows) / days)
-    now = standing(chart.journal.events("promote", "adopt"), config.policies.candidate, chart.as_of)
+    now = standing(chart.journal.events(*ROAD), config.policies.candidate, chart.as_of)
     stage = now.stage if now else OFFLINE
     deciding = {
         (s, i.item) for s in STAGES for i in load_checklist(s, chart.checklists).items

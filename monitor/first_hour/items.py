@@ -201,6 +201,7 @@ PASSES = {
     "data_contract": "while rejected rows and unusable fields stay under log.max_rejects",
     "hard_constraints": "while nothing is violated",
     "ab_test": "after the days of an experiment in which the candidate is not worse",
+    "frozen_rules": "once it was promoted, while triggers.yaml and the level of acting stay as they are",
     "offline_online_gap": "if the live mean lies in the interval of the last offline verdict",
     "held_out_value": "if the candidate's value holds on held-out decisions",
     "constraint_value": "if the candidate would keep every constraint",

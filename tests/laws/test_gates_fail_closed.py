@@ -33,6 +33,7 @@ FACTS = {
         "behaviour_cloning": True,
     },
     "experiment": {"days": 14.0},
+    "frozen": dict.fromkeys(("triggers_hash", "acting", "triggers_hash_now", "acting_now"), "rollback"),
 }
 PROMISE = {
     "stage": "offline_validation",

@@ -46,8 +46,8 @@ NINETEEN = {
 ALSO = {
     "offline_validation": {"data_contract", "hyperparameters", "data_volume", "policy_age"},
     "shadow_mode": {"data_contract"},
-    "limited_deployment": {"data_contract", "exploration", "safety_layer", "support"},
-    "full_deployment": {"data_contract", "exploration", "safety_layer", "support"},
+    "limited_deployment": {"data_contract", "frozen_rules", "exploration", "safety_layer", "support"},
+    "full_deployment": {"data_contract", "frozen_rules", "exploration", "safety_layer", "support"},
 }
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gates.given import GivenEvent
+from gates.passes import unexpired_pass
 from gates.stages import (
     FULL,
     LIMITED,
@@ -15,7 +16,6 @@ from gates.stages import (
     stage_before,
     stage_named,
     standing,
-    unexpired_pass,
 )
 
 NOW = datetime(2026, 3, 16, tzinfo=UTC)
