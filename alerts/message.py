@@ -148,8 +148,10 @@ def for_verdict_change(
     after: str,
     findings: Sequence[FindingLike],
     as_of: datetime,
+    waived: Sequence[str] = (),
 ) -> Message:
-    """The verdict of a stage became another one. `findings` are those that are not PASS, worst first."""
+    """The verdict of a stage became another one. `findings` are those that are not PASS, worst first;
+    `waived` tells each item that a person lets pass, by whom, until when and why."""
     worse = before is None or _rank(after) > _rank(before)
     passed = after == "PASS"
     was = f"It was {before} before." if before else "It is the first verdict of this stage."
@@ -158,7 +160,9 @@ def for_verdict_change(
     if len(findings) > len(first):
         shown.append(f"{count(len(findings) - len(first), 'more finding')} in the report.")
     if not shown:
-        shown.append("Every item passed." if passed else "No finding says more than this verdict.")
+        every = "Every item that counts passed." if waived else "Every item passed."
+        shown.append(every if passed else "No finding says more than this verdict.")
+    shown += [_sentence(f"Waived, so it does not count: {told}") for told in dict.fromkeys(waived)]
     needs = tuple(dict.fromkeys(_sentence(f"{f.item}: {f.needs}") for f in first if f.needs))
     opens = f"The gate is open: {policy} may be promoted by a person while the pass lasts."
     holds = (f"Do not promote {policy}.", *needs)

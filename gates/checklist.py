@@ -20,24 +20,29 @@ __all__ = ["Checklist", "Item", "load", "read"]
 
 ENFORCING = ("guardrail", "sign_off")
 ROLES = (*ENFORCING, "signal", "off")
-KEYS = ("item", "check", "role", "because")
-NOT_YET = ("two_person", "no_waiver")
+FLAGS = ("no_waiver", "two_person")
+KEYS = ("item", "check", "role", "because", *FLAGS)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a checklist: which check, in which role, with which numbers (defaults filled in)."""
+    """One line of a checklist: which check, in which role, with which numbers (defaults filled in).
+
+    `no_waiver`: nobody may let it pass. `two_person`: who signs it is not who put the policy forward.
+    """
 
     item: str
     check: str
     role: str
     params: Mapping[str, Any]
     because: str = ""
+    no_waiver: bool = False
+    two_person: bool = False
 
 
 @dataclass(frozen=True)
 class Checklist:
-    """The items of a stage in the order of the file. `hash` changes with any item, role or number,
+    """The items of a stage in the order of the file. `hash` changes with any item, role, flag or number,
     and not with comments, order or the wording of `because`."""
 
     stage: str
@@ -118,18 +123,22 @@ def _item(document: Any, position: int, errors: list[tuple[int, str]]) -> Item |
     if role in ENFORCING and CHECKS[check].sign_off != (role == "sign_off"):
         right = "sign_off" if CHECKS[check].sign_off else "guardrail"
         wrong("role", f"check '{check}' enforces as {right}, not as {role}")
+    for key in FLAGS:
+        if not isinstance(given.get(key, False), bool):
+            wrong(key, f"'{key}' must be true or false, not {given[key]!r}")
+    if given.get("two_person") is True and not CHECKS[check].sign_off:
+        wrong("two_person", f"'two_person' belongs to a sign-off, and check '{check}' is none")
     params = _params(check, given, wrong)
     if len(errors) > before:
         return None
-    return Item(given["item"], check, str(role), params, str(given.get("because") or ""))
+    flags = {key: bool(given.get(key, False)) for key in FLAGS}
+    return Item(given["item"], check, str(role), params, str(given.get("because") or ""), **flags)
 
 
 def _params(check: str, given: Mapping[str, Any], wrong: Any) -> dict[str, Any]:
     declared = CHECKS[check].params
     for key in given:
-        if key in NOT_YET:
-            wrong(key, f"key '{key}' is not available yet in this version; remove it")
-        elif key not in KEYS and key not in declared:
+        if key not in KEYS and key not in declared:
             hint = did_you_mean(str(key), [*declared, *KEYS])
             has = f"; it takes {', '.join(declared)}" if declared else "; it takes no numbers"
             wrong(key, f"'{key}' is not a number of check '{check}'{hint or has}")
@@ -177,6 +186,7 @@ def _repeated(document: Any, listed: list[Any]) -> list[tuple[int, str]]:
 def _hash(stage: str, items: list[Item]) -> str:
     content = [
         [i.item, i.check, i.role, {k: _canonical(v) for k, v in sorted(i.params.items())}]
+        + [flag for flag in FLAGS if getattr(i, flag)]
         for i in sorted(items, key=lambda i: i.item)
     ]
     return hashlib.sha256(json.dumps([stage, content]).encode()).hexdigest()[:16]

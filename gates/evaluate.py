@@ -13,6 +13,7 @@ from gates.checklist import Checklist, Item
 from gates.checks import CHECKS
 from gates.evidence import Event, Evidence
 from gates.outcome import Finding, Outcome, exit_code, finding, worst
+from gates.waivers import waived, waivers_of
 
 __all__ = ["Event", "Evidence", "RecordedFiring", "Verdict", "evaluate", "judge", "to_json"]
 
@@ -56,9 +57,11 @@ class Verdict:
 def evaluate(checklist: Checklist, evidence: Evidence) -> list[Finding]:
     """The findings of every item, in the order of the checklist.
 
-    A check that raises, or returns no finding, is one ERROR finding; the others are still there.
+    A check that raises, or returns no finding, is one ERROR finding; the others are still there. What a
+    waiver covers is marked and keeps its outcome.
     """
-    return [found for item in checklist.items for found in _judged(item, evidence)]
+    waivers = waivers_of(evidence)
+    return [f for item in checklist.items for f in waived(item, _judged(item, evidence), waivers)]
 
 
 def judge(

@@ -35,7 +35,8 @@ def outcome_of_reason(reason: str) -> Outcome:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check says. NaN stands for "there is no such number". `message` is a finished
-    sentence; `needs` says what is still needed and is never empty unless the outcome is PASS."""
+    sentence; `needs` says what is still needed and is never empty unless the outcome is PASS. `waived` says
+    who lets it pass, until when and why."""
 
     item: str
     check: str
@@ -55,6 +56,12 @@ class Finding:
     method: str = ""
     window_start: datetime | None = None
     window_end: datetime | None = None
+    waived: str | None = None
+
+    @property
+    def decides(self) -> bool:
+        """Whether it counts in the verdict: a guardrail or a sign-off that no waiver covers."""
+        return self.role in ("guardrail", "sign_off") and self.waived is None
 
 
 def finding(outcome: Outcome, message: str, needs: str = "", **fields: Any) -> Finding:
@@ -65,9 +72,9 @@ def finding(outcome: Outcome, message: str, needs: str = "", **fields: Any) -> F
 def worst(findings: Iterable[Finding]) -> Outcome:
     """The verdict: the worst outcome of guardrails and sign-offs, NO_DATA if there are none.
 
-    Signals and items that are off are shown and never change it.
+    Signals, items that are off and findings that are waived are shown and never change it.
     """
-    outcomes = [f.outcome for f in findings if f.role in ("guardrail", "sign_off")]
+    outcomes = [f.outcome for f in findings if f.decides]
     return max(outcomes, default=Outcome.NO_DATA)
 
 

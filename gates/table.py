@@ -80,16 +80,18 @@ def next_step(verdict: Verdict) -> str:
     holding = {Outcome.INCONCLUSIVE, Outcome.NO_DATA}
     matter = holding if verdict.outcome in holding else {verdict.outcome}
     decisive = [
-        f.item for f in verdict.findings if f.role in ("guardrail", "sign_off") and f.outcome in matter
+        f.item for f in verdict.findings if f.decides and f.outcome in matter
     ]
     items = ", ".join(dict.fromkeys(decisive)) or "no item"
-    return {
+    said = {
         EXIT_PASS: f"The gate is open: {verdict.policy} may {'go on to ' + stage if stage else 'stay'}.",
         EXIT_FAIL: f"Do not promote. Look at: {items}.",
         EXIT_HOLD: f"Hold and collect what is needed below. It hangs on: {items}.",
         EXIT_ERROR: f"This could not be judged. Mend first: {items}.",
         EXIT_FIRING: "Do not promote: a rollback was called for in the evidence window, see the firings.",
     }[verdict.exit_code]
+    let_pass = ", ".join(dict.fromkeys(f.item for f in verdict.findings if f.waived))
+    return f"{said} Waived: {let_pass}." if let_pass else said
 
 
 def _unconfirmed(firings: Sequence[RecordedFiring]) -> list[str]:
@@ -106,10 +108,13 @@ def _unconfirmed(firings: Sequence[RecordedFiring]) -> list[str]:
 
 
 def _needs(found: Finding) -> str:
-    return f"\nNeeds: {found.needs}." if found.needs else ""
+    let_pass = f"\nWaived {found.waived}." if found.waived else ""
+    return f"{let_pass}\nNeeds: {found.needs}." if found.needs else let_pass
 
 
 def _role(found: Finding) -> str:
+    if found.waived:
+        return "(waived)"
     return {"signal": "(signal)", "sign_off": "(sign-off)"}.get(found.role, "")
 
 

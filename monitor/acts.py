@@ -56,10 +56,7 @@ def attest(
     if item not in known:
         hint = f"{did_you_mean(item, known)}; it is one of {', '.join(sorted(known))}"
         raise ConfigError([f"item '{item}' takes no sign-off{hint}"])
-    match = re.fullmatch(r"(\d+)([hd])", expires)
-    if not match:
-        raise ConfigError([f"--expires must be a duration such as 92d, not '{expires}'"])
-    until = at + timedelta(seconds=int(match[1]) * UNITS[match[2]])
+    until = until_of(expires, at)
     policy = loaded.config.policies.candidate
     body = {
         "item": item, "by": by, "reason": reason, "evidence": evidence,
@@ -74,6 +71,14 @@ def attest(
     finally:
         journal.close()
     return f"{item} of {policy} signed by {by}: {body['verdict']}, until {until:%Y-%m-%d}"
+
+
+def until_of(expires: str, at: datetime) -> datetime:
+    """When what is said now with `--expires` ends. Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)([hd])", expires)
+    if not match:
+        raise ConfigError([f"--expires must be a duration such as 92d, not '{expires}'"])
+    return at + timedelta(seconds=int(match[1]) * UNITS[match[2]])
 
 
 def adopt(

@@ -406,6 +406,28 @@ def attest(
 
 
 @app.command()
+def waive(
+    item: Annotated[str, typer.Option("--item", help="The item of the checklist that may pass.")],
+    stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
+    by: By,
+    reason: Reason,
+    config: ConfigPath = DEFAULT,
+    expires: Annotated[str, typer.Option("--expires", help="How long, such as 7d.")] = "7d",
+    as_of: AsOf = None,
+) -> None:
+    """Let an open item pass for a time; every report and every alert on the verdict says so."""
+    from monitor import config as configuration
+    from monitor.waiving import waive as let_pass
+
+    typer.echo(
+        let_pass(
+            configuration.load(config), item=item, stage=stage, by=by, reason=reason, expires=expires,
+            at=_as_of(as_of),
+        )
+    )
+
+
+@app.command()
 def promote(
     to: Annotated[str, typer.Option("--to", help="shadow, limited or full.")],
     by: By,

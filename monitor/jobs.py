@@ -286,12 +286,14 @@ def _stage_verdict(
         event = journal.append("verdict", verdict.policy, body, at=terms.now)
         if before is not None and before != verdict.outcome.name and event is not None:
             failing = sorted(
-                (f for f in verdict.findings if f.outcome is not Outcome.PASS and f.role != "off"),
+                (f for f in verdict.findings
+                 if f.outcome is not Outcome.PASS and f.role != "off" and f.waived is None),
                 key=lambda f: -f.outcome,
             )
             told = messages.for_verdict_change(
                 verdict.policy, verdict.stage, before=before, after=verdict.outcome.name,
                 findings=failing, as_of=as_of,
+                waived=[f"{f.item} {f.waived}" for f in verdict.findings if f.waived],
             )
             enqueue(journal, loaded.config.alerts.channels, told, f"verdict:{event.seq}", terms.now)
     return verdict

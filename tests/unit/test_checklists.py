@@ -116,6 +116,9 @@ def test_comments_spelling_and_order_do_not_change_the_hash_but_numbers_and_role
     assert own(head + "".join(f"  - item: {i.rstrip()}\n" for i in reversed(items))).hash == shipped
     assert own(SHIPPED.replace("days: 14", "days: 15")).hash != shipped
     assert own(SHIPPED.replace("role: guardrail", "role: signal", 1)).hash != shipped
+    assert own(SHIPPED.replace("    no_waiver: true\n", "")).hash != shipped
+    two = SHIPPED.replace("    check: review\n", "    check: review\n    two_person: true\n")
+    assert own(two).hash != shipped
 
 
 # mistakes
@@ -183,7 +186,9 @@ ITEM = "  - item: disagreement\n    check: disagreement\n    role: guardrail\n"
         (HEAD + ITEM.replace("guardrail", "sign_off"), ":5: check 'disagreement' enforces as guardrail"),
         (HEAD + ITEM.replace("    role: guardrail\n", ""), ":3: 'role' is missing"),
         (HEAD + ITEM.replace("guardrail", "guardrial"), ":5: role 'guardrial' is not known; did you mean"),
-        (HEAD + ITEM + "    two_person: true\n", ":6: key 'two_person' is not available yet"),
+        (HEAD + ITEM + "    two_person: true\n", ":6: 'two_person' belongs to a sign-off"),
+        (HEAD + ITEM + "    no_waiver: 1\n", ":6: 'no_waiver' must be true or false, not 1"),
+        (HEAD + ITEM + "    no_waver: true\n", ":6: 'no_waver' is not a number of check 'disagreement'; did"),
         (HEAD + "  - disagreement\n", ":3: an item has the keys"),
         (HEAD.replace("shadow_mode", "full_deployment") + ITEM, ":1: 'stage' must be shadow_mode"),
         ("colour: red\n" + HEAD + ITEM, ":1: key 'colour' is not known"),
