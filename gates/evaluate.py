@@ -104,7 +104,8 @@ def _judged(item: Item, evidence: Evidence) -> list[Finding]:
         message, needs = f"not judged: {item.because}", "the item switched on, if it should count"
         return [_filed(finding(Outcome.INCONCLUSIVE, message, needs, reason="off"), item, evidence)]
     try:
-        findings = CHECKS[item.check].function({**item.params, "item": item.item}, evidence)
+        params = {**item.params, "item": item.item, "two_person": item.two_person}
+        findings = CHECKS[item.check].function(params, evidence)
         return [_filed(_sound(found), item, evidence) for found in _some(findings)]
     except Exception as error:
         said = " ".join(str(error).split()) or "no further word"

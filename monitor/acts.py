@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 from gates.checklist import load as load_checklist
 from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
 from monitor.acting import effective_level
+from monitor.chain import file_digest
 from monitor.config import UNITS, ConfigError, Loaded, did_you_mean
 from monitor.incidents import acknowledging, incidents
 from monitor.journal import Journal
 from monitor.promotion import freezing
 from monitor.verdicts import store_of
 
+ADDRESS = re.compile(r"https?://")
 LEVELS = ("observe", "alert", "rollback")
 
 
@@ -49,27 +52,31 @@ def attest(
     expires: str,
     approved: bool,
     at: datetime,
+    proposer: str = "",
 ) -> str:
     """Sign a checklist item for the candidate. Raises ConfigError for an unknown item or evidence."""
     folder = loaded.path(loaded.config.checklists) if loaded.config.checklists else None
-    known = {i.item for stage in STAGES for i in load_checklist(stage, folder).items if i.role == "sign_off"}
+    known: dict[str, set[str]] = {}
+    for stage in STAGES:
+        for listed in load_checklist(stage, folder).items:
+            if listed.role == "sign_off":
+                known.setdefault(listed.item, set()).add(stage)
     if item not in known:
         hint = f"{did_you_mean(item, known)}; it is one of {', '.join(sorted(known))}"
         raise ConfigError([f"item '{item}' takes no sign-off{hint}"])
     until = until_of(expires, at)
     policy = loaded.config.policies.candidate
-    body = {
-        "item": item, "by": by, "reason": reason, "evidence": evidence,
+    body: dict[str, Any] = {
+        "item": item, "by": by, "reason": reason, "evidence": _place_of(loaded, evidence),
         "evidence_digest": _digest(evidence), "verdict": "approved" if approved else "refused",
-        "expires": until, "policy": policy,
+        "expires": until, "policy": policy, "reward_hash": loaded.config.reward_hash, "proposer": proposer,
     }
     store = store_of(loaded)
     store.create()
-    journal = Journal(store.journal)
-    try:
+    with Journal(store.journal) as journal:
+        given_on = journal.newest("verdict", subject=policy, having=lambda e: e.body["stage"] in known[item])
+        body["verdict_seq"] = given_on.seq if given_on else None
         journal.append("attest", policy, body, at=at)
-    finally:
-        journal.close()
     return f"{item} of {policy} signed by {by}: {body['verdict']}, until {until:%Y-%m-%d}"
 
 
@@ -143,11 +150,18 @@ def _append(loaded: Loaded, kind: str, subject: str, body: dict[str, Any], at: d
         journal.append(kind, subject, body, at=at)
 
 
+def _place_of(loaded: Loaded, evidence: str) -> str:
+    """An address as it is, a file by its place in the folder of monitor.yaml, where gates look for it."""
+    if ADDRESS.match(evidence):
+        return evidence
+    return os.path.relpath(Path(evidence).resolve(), loaded.folder)
+
+
 def _digest(evidence: str) -> str:
     """sha256 of the file, or of the address where it is one."""
-    if re.match(r"https?://", evidence):
+    if ADDRESS.match(evidence):
         return "address:" + hashlib.sha256(evidence.encode()).hexdigest()
     try:
-        return "file:" + hashlib.sha256(Path(evidence).read_bytes()).hexdigest()
+        return file_digest(Path(evidence))
     except OSError as error:
         raise ConfigError([f"--evidence {evidence} cannot be read: {error.strerror}"]) from None

@@ -54,6 +54,12 @@ def plain_json(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be written to the journal")
 
 
+def file_digest(path: Path) -> str:
+    """What an event keeps of a file: `file:` and the sha256 of its content. Raises OSError."""
+    with path.open("rb") as file:
+        return "file:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def iso(at: datetime) -> str:
     """UTC, always with microseconds, so that text sorts as time does. A naive time is UTC."""
     aware = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -391,6 +391,9 @@ def attest(
     config: ConfigPath = DEFAULT,
     expires: Annotated[str, typer.Option("--expires", help="How long it holds, such as 92d.")] = "92d",
     refuse: Annotated[bool, typer.Option("--refuse", help="Sign that the item is not fulfilled.")] = False,
+    proposer: Annotated[
+        str, typer.Option("--proposer", help="Who put the policy forward, if nobody promoted it here.")
+    ] = "",
     as_of: AsOf = None,
 ) -> None:
     """Sign an item of a checklist: who, why, the evidence and its digest."""
@@ -400,7 +403,7 @@ def attest(
     typer.echo(
         acts.attest(
             configuration.load(config), item, by=by, reason=reason, evidence=evidence, expires=expires,
-            approved=not refuse, at=_as_of(as_of),
+            approved=not refuse, at=_as_of(as_of), proposer=proposer,
         )
     )
 

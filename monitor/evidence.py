@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +19,7 @@ import duckdb
 import numpy as np
 
 from gates import stages
+from monitor.chain import file_digest
 from monitor.config import Config, Loaded
 from monitor.journal import Event, Journal
 from monitor.metrics import METRICS
@@ -133,6 +135,8 @@ class StoreEvidence:
             "units_return": config.unit != "decision",
             "scheduler_silent_since": self._silent_since(),
             "frozen": self._frozen(),
+            "reward_hash": config.reward_hash,
+            "evidence_digests": self._digests(),
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
@@ -392,6 +396,18 @@ class StoreEvidence:
         alive = self._journal.heartbeat("schedule")
         silent = alive is not None and self.as_of - alive > 2 * self._config.window
         return alive if silent else None
+
+    def _digests(self) -> Mapping[str, str]:
+        """What the files that sign-offs rest on hold now, by their place; one that cannot be read is left
+        out."""
+        signed = [e for e in self.events("attest") if e.body.get("policy") == self.policy]
+        newest = {e.body.get("item"): e.body for e in sorted(signed, key=lambda e: (e.at, e.seq))}
+        found = {}
+        for body in newest.values():
+            if str(body.get("evidence_digest")).startswith("file:"):
+                with suppress(OSError, ValueError):
+                    found[str(body["evidence"])] = file_digest(self._loaded.path(str(body["evidence"])))
+        return found
 
     def _frozen(self) -> Mapping[str, str] | None:
         """Triggers and level of acting as they were when this live stage was entered, and as they are now;

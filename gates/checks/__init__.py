@@ -22,6 +22,7 @@ from gates.checks.state import state_shift
 from gates.checks.training import data_volume, hyperparameters, policy_age
 
 ANY = 1e12
+SIGNED = ("attest", "promote", "adopt")
 later = partial(Check, not_built, built=False)
 days = partial(Number, low=1, high=3650)
 share = partial(Number, low=0, high=1)
@@ -76,7 +77,7 @@ CHECKS: dict[str, Check] = {
     "review": Check(
         review,
         {"labelled": Number(50, 1, 100_000, whole=True), "sensible": share(0.9)},
-        events=("attest",),
+        events=SIGNED,
         sign_off=True,
     ),
     "duration_and_coverage": Check(
@@ -118,7 +119,7 @@ CHECKS: dict[str, Check] = {
     "offline_reevaluation": later({"days": days(30)}),
     "rollback_armed": later({"drill_days": days(30)}),
     "on_call_path": later({"days": days(30), "minutes": Number(15, 0, 1440)}),
-    "red_team": Check(red_team, {"max_age_days": days(92)}, events=("attest",), sign_off=True),
+    "red_team": Check(red_team, {"max_age_days": days(92)}, events=SIGNED, sign_off=True),
     # both live stages
     "frozen_rules": Check(frozen_rules, events=("promote", "adopt")),
     # every stage
@@ -127,5 +128,5 @@ CHECKS: dict[str, Check] = {
         metrics=("rejected_share", "fault_share", "expectations_met", "newest_decision_age_hours"),
         shown=("expectation_failed",),
     ),
-    "sign_off": Check(sign_off, events=("attest",), sign_off=True),
+    "sign_off": Check(sign_off, events=SIGNED, sign_off=True),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from gates.evidence import Evidence
 from gates.outcome import Finding
 
-# The numbers of the item by name, and `item`, the item's own name.
+# The numbers of the item by name; `item`, the item's own name; `two_person`, whether two persons sign it.
 Params = Mapping[str, Any]
 # Every check returns a list: one finding, or one for each part or key it judges; never none.
 Function = Callable[[Params, Evidence], list[Finding]]

@@ -1,7 +1,9 @@
 """Sign-offs: a person's word, written to the journal by `monitor attest`, with its evidence.
 
 The body of an `attest` event: {item, by, reason, evidence, evidence_digest, verdict: "approved" |
-"refused", expires: ISO time, policy}. The newest one for this item and policy counts.
+"refused", expires: ISO time, policy, reward_hash, proposer, verdict_seq}. The newest one for this item and
+policy counts. The fact `evidence_digests` {evidence: digest} tells what its files hold now, `reward_hash`
+what the reward is now.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ SAID = ("by", "reason", "evidence", "evidence_digest")
 def sign_off(params: Params, evidence: Evidence) -> list[Finding]:
     """A person approved the item. PASS: approved, with who, why and evidence, and not expired.
 
-    FAIL: refused. INCONCLUSIVE: `signoff_missing`, `signoff_incomplete` or `signoff_expired`.
+    FAIL: refused. INCONCLUSIVE: `signoff_missing`, `signoff_incomplete`, `signoff_expired`, `signoff_void`
+    (its evidence is not what it was); with `two_person`, `signoff_one_person` or `proposer_unknown`.
     """
-    return [_judge(params["item"], evidence, None, "a person's approval")]
+    return [_judge(params["item"], evidence, None, "a person's approval", _two_person(params))]
 
 
 def review(params: Params, evidence: Evidence) -> list[Finding]:
@@ -32,16 +35,26 @@ def review(params: Params, evidence: Evidence) -> list[Finding]:
     """
     share, labelled = float(params["sensible"]), float(params["labelled"])
     asked = f"{shown(labelled)} of the largest disagreements labelled, {shown(100 * share)} % sensible"
-    return [_judge(params["item"], evidence, None, asked)]
+    return [_judge(params["item"], evidence, None, asked, _two_person(params))]
 
 
 def red_team(params: Params, evidence: Evidence) -> list[Finding]:
-    """People tried to break the reward function: as `sign_off`, and not older than `max_age_days`."""
+    """People tried to break the reward function: as `sign_off`, not older than `max_age_days`, and void
+    (`signoff_void`) once the reward is another one."""
     age = timedelta(days=float(params["max_age_days"]))
-    return [_judge(params["item"], evidence, age, "a red-team report on the reward function")]
+    asked = "a red-team report on the reward function"
+    return [_judge(params["item"], evidence, age, asked, _two_person(params), on_reward=True)]
 
 
-def _judge(item: str, evidence: Evidence, max_age: timedelta | None, asked: str) -> Finding:
+def _judge(
+    item: str,
+    evidence: Evidence,
+    max_age: timedelta | None,
+    asked: str,
+    two_person: bool = False,
+    *,
+    on_reward: bool = False,
+) -> Finding:
     found = [e for e in evidence.events("attest") if _is_about(e, item, evidence)]
     command = f"`monitor attest --item {item}` by a person: {asked}"
     if not found:
@@ -63,7 +76,61 @@ def _judge(item: str, evidence: Evidence, max_age: timedelta | None, asked: str)
     if until <= evidence.as_of:
         message = f"the sign-off of {item} expired on {until:%Y-%m-%d} ({says})."
         return finding(Outcome.INCONCLUSIVE, message, command, reason="signoff_expired")
+    void = _void(event, evidence, on_reward)
+    if void:
+        message = f"the sign-off of {item} is void: {void} ({says})."
+        return finding(Outcome.INCONCLUSIVE, message, command, reason="signoff_void")
+    if two_person:
+        alone = _alone(event, evidence)
+        if alone is not None:
+            reason, why = alone
+            needs = f"{command}, somebody else than who put {evidence.policy} forward"
+            message = f"the sign-off of {item} needs two persons: {why}."
+            return finding(Outcome.INCONCLUSIVE, message, needs, reason=reason)
     return finding(Outcome.PASS, f"{item} was approved by {says}. It holds until {until:%Y-%m-%d}.")
+
+
+def _void(event: Event, evidence: Evidence, on_reward: bool) -> str:
+    """Why what was signed is not what is there now, "" where it is."""
+    body, name = event.body, str(event.body.get("evidence"))
+    signed = str(body.get("evidence_digest"))
+    if signed.startswith("file:"):
+        now = (evidence.facts.get("evidence_digests") or {}).get(name)
+        if not now:
+            return f"its evidence {name} cannot be read any more"
+        if now != signed:
+            return f"its evidence {name} was changed since"
+    reward = evidence.facts.get("reward_hash")
+    if on_reward and (not reward or body.get("reward_hash") != reward):
+        return "the reward is defined in another way now"
+    return ""
+
+
+def _alone(event: Event, evidence: Evidence) -> tuple[str, str] | None:
+    """Reason and why the approver counts as the proposer; None where they are two persons. Proposers are
+    whoever the sign-off names and whoever entered the policy in its stage."""
+    entries = [
+        e
+        for kind in ("promote", "adopt")
+        for e in evidence.events(kind)
+        if e.subject == evidence.policy and e.at <= evidence.as_of
+    ]
+    newest = max(entries, key=lambda e: (e.at, e.seq), default=None)
+    named = [event.body.get("proposer"), newest.body.get("by") if newest else None]
+    proposers = {_person(n) for n in named if str(n or "").strip()}
+    if not proposers:
+        return "proposer_unknown", f"who put {evidence.policy} forward is not known (`--proposer NAME`)"
+    if _person(event.body.get("by")) in proposers:
+        return "signoff_one_person", f"{event.body.get('by')} put {evidence.policy} forward too"
+    return None
+
+
+def _two_person(params: Params) -> bool:
+    return bool(params.get("two_person"))
+
+
+def _person(name: Any) -> str:
+    return " ".join(str(name).split()).casefold()
 
 
 def _is_about(event: Event, item: str, evidence: Evidence) -> bool:

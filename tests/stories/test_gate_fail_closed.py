@@ -47,7 +47,9 @@ def healthy(made: Plant, tmp_path: Path) -> Plant:
 
 
 def sign(plant: Plant, at: Any = END - 30 * HOUR, **changes: Any) -> None:
-    said = {"by": "Ada", "reason": "looked at 50", "evidence": str(plant.folder / "monitor.yaml")}
+    labels = plant.folder / "review.csv"
+    labels.write_text("50 labelled, 48 sensible\n", "utf-8")
+    said = {"by": "Ada", "reason": "looked at 50", "evidence": str(labels)}
     terms: dict[str, Any] = {"expires": "30d", "approved": True, "at": at}
     acts.attest(plant.loaded, "review", **said | terms | changes)
 
@@ -234,9 +236,6 @@ def test_a_sign_off_that_does_not_hold_is_no_sign_off(
     assert finding(plant.gate(END), "review").reason == reason
 
 
-@pytest.mark.xfail(
-    strict=True, reason="monitor attest keeps the digest of the evidence, and no gate compares it again"
-)
 def test_a_sign_off_is_void_when_its_evidence_was_changed(healthy: Plant, tmp_path: Path) -> None:
     report = tmp_path / "labels.csv"
     report.write_text("50 labelled, 49 sensible\n", "utf-8")

@@ -23,8 +23,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     plant.write(rows(range(72), "old"))
     plant.write(rows(range(72, LAST), "old", candidate="new"))
     plant.run(after(LAST) + LAG)
+    (folder / "review.csv").write_text("50 labelled, 48 sensible\n", "utf-8")
     acts.attest(
-        plant.loaded, "review", by="Ada", reason="looked at 50", evidence=str(folder / "monitor.yaml"),
+        plant.loaded, "review", by="Ada", reason="looked at 50", evidence=str(folder / "review.csv"),
         expires="30d", approved=True, at=after(LAST),
     )  # fmt: skip
     return plant

@@ -384,6 +384,7 @@ WORD = {
     "evidence_digest": "ab12",
     "verdict": "approved",
     "expires": (AS_OF + timedelta(days=30)).isoformat(),
+    "reward_hash": "rr",
 }
 
 
@@ -424,7 +425,8 @@ def test_the_newest_word_counts():
 
 def test_a_red_team_report_is_void_after_a_quarter_whatever_it_says():
     far = (AS_OF + timedelta(days=900)).isoformat()
-    assert said(run("red_team", journal=[word(91, item="red_team", expires=far)])) == [(PASS, None)]
+    fresh = run("red_team", {"reward_hash": "rr"}, journal=[word(91, item="red_team", expires=far)])
+    assert said(fresh) == [(PASS, None)]
     old = run("red_team", journal=[word(92, item="red_team", expires=far)])
     assert said(old) == [(HOLD, "signoff_expired")]
 
