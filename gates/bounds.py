@@ -52,6 +52,16 @@ def at_least(
     return _bound(what, estimate, limit, -1, strict, per_day, remedy, {"metric": metric, "key": key})
 
 
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """first − second of two estimates that know nothing of each other: its ends take the unfavourable end
+    of both, so it is wider than it need be. It may not be judged where one of the two may not."""
+    reason = broken(first) or broken(second)
+    value, low, high = first.value - second.value, first.low - second.high, first.high - second.low
+    method = "the ends of both intervals"
+    n = min(first.n, second.n)
+    return Estimate(value, low, high, min(first.level, second.level), n, first.unit, method, reason)
+
+
 def unjudged(what: str, estimate: Estimate, reason: str, *, limit: float = math.nan, **names: Any) -> Finding:
     """The finding of an estimate that is shown and not judged, for `reason`."""
     needs = names.pop("needs", "") or needed(reason)

@@ -120,6 +120,22 @@ REASONS: dict[str, tuple[str, str]] = {
         "a day of the evidence was not validated with Great Expectations",
         "`monitor run`, which validates what was not, or `expectations: {off: REASON}`",
     ),
+    "unbounded_recommendations": (
+        "more than 1 % of the recommendations do not name every dimension of the envelope",
+        "`candidate_action_<dimension>` with every recommendation, for each dimension of the envelope",
+    ),
+    "no_state": (
+        "no state feature is declared",
+        "`state:` in monitor.yaml, or `role: off` with a `because`",
+    ),
+    "small_segments": (
+        "every segment has too few decisions or too small an effective sample",
+        "more decisions in at least one segment, or segments that are less fine",
+    ),
+    "outside_envelope": (
+        "too many recommendations lie outside the envelope",
+        "a candidate that recommends only what the envelope allows",
+    ),
     "no_constraint": (
         "no constraint is declared",
         "`constraints:` in monitor.yaml, or `role: off` with a `because` where there is nothing to keep",

@@ -31,6 +31,7 @@ from monitor.store import has_table
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import made_for
 from monitor.sums.read import merge
+from monitor.sums.tails import SIDES, cuts
 
 DAY = 24
 SHADOW, OFFLINE = "shadow_mode", "offline_validation"
@@ -118,6 +119,7 @@ class StoreEvidence:
             },
             "envelope": list(config.envelope),
             "features": config.state.features,
+            "episodes": self._has_episodes(),
             "training": None
             if training is None
             else next(k for k in ("until", "ids", "none") if getattr(training, k) is not None),
@@ -176,6 +178,10 @@ class StoreEvidence:
     def keys(self, metric: str) -> list[str]:
         if metric == "condition_count":
             return list(self._conditions)
+        if metric in METRICS and METRICS[metric].per == "segment":
+            return self._sheet.segments(self._scope.policy, self._scope.candidate)
+        if metric == "state_tail_lift":
+            return self._tails
         if metric == "fault_share":
             return sorted(k.removeprefix("faults:") for k in self._quality if k.startswith("faults:"))
         if metric == "expectation_failed":
@@ -263,6 +269,18 @@ class StoreEvidence:
         season = timedelta(days=7 if config.season == "7d" else 1)
         least = (2 * season + config.reward.matures_after) / timedelta(days=1)
         return {"days": max(float(config.experiment.days), least)}
+
+    @property
+    def _tails(self) -> list[str]:
+        """Tails of the numeric features whose baseline has some; before there is one, those of all."""
+        bins = self._baseline.frozen.bins if self._baseline else {}
+        known = [f for f in self._config.state.numeric if not self._baseline or cuts(bins.get(f, {}))]
+        return [f"{feature} {side}" for feature in known for side in SIDES]
+
+    def _has_episodes(self) -> bool:
+        """Whether decisions of the evidence name an episode."""
+        sums = self.cells("episode") if self._config.maps("episode_id") else None
+        return sums is not None and sums.total("n") + sums.total("n_mixed") > 0
 
     def _experiment_days(self) -> Estimate:
         experiment = self._config.experiment

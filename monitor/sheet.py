@@ -18,6 +18,7 @@ from monitor.sums.constraint import ENVELOPE
 from monitor.sums.family import clip
 from monitor.sums.read import Index, between, empty
 from monitor.sums.reward_age import ages
+from monitor.sums.tails import SIDES
 
 KEYS: dict[str, Callable[[Config], list[str]]] = {
     "policy": lambda config: [""],
@@ -32,6 +33,9 @@ KEYS: dict[str, Callable[[Config], list[str]]] = {
     "age": ages,
     "decile": lambda config: [str(tenth + 1) for tenth in range(DECILES)],
     "dimension": lambda config: config.action_dims,
+    # Segments are not declared; those that a log has stand in its sums.
+    "segment": lambda config: [],
+    "state_tail": lambda config: [f"{f} {side}" for f in config.state.numeric for side in SIDES],
     "action": lambda config: ["", *config.action_dims],
 }
 DAY = 24
@@ -71,6 +75,10 @@ class Sheet:
 
     def pairs(self) -> list[tuple[str, str]]:
         return sorted({(policy, candidate) for policy, candidate, _ in self.index("pair")})
+
+    def segments(self, policy: str, candidate: str) -> list[str]:
+        """Segments with decisions of `policy` that `candidate` recommended for."""
+        return sorted(key for p, c, key in self.index("segments") if (p, c) == (policy, candidate))
 
     def keys(self, metric: str) -> list[str]:
         """The constraints, features, ages … that a metric is measured for; [''] where it has no key."""
@@ -123,6 +131,8 @@ class Sheet:
                 settings = self._settings_of(key)
             else:
                 states[family] = self.cells(family, policy, candidate, key, start, end)
+        if row.per == "segment":
+            settings = replace(settings, at_once=max(1, len(self.segments(policy, candidate))))
         return row.function(states, settings)
 
     @cached_property
@@ -154,6 +164,8 @@ class Sheet:
             return replace(self.settings, limit=rule.limit, mean_cost=rule.measure == "mean_cost")
         if per == "predicted" and self.baseline:
             return replace(self.settings, feature_sd=self.baseline.feature_sd(key))
+        if per == "state_tail":
+            return replace(self.settings, at_once=max(1, len(KEYS[per](self.config))))
         if per == "decile" and key:
             return replace(self.settings, decile=int(key))
         return self.settings

@@ -20,6 +20,7 @@ from gates.checks.shadow import disagreement, large_disagreement, recommendation
 from gates.checks.sign_off import red_team, review, sign_off
 from gates.checks.state import state_shift
 from gates.checks.training import data_volume, hyperparameters, policy_age
+from gates.checks.worst_case import worst_case
 
 ANY = 1e12
 SIGNED = ("attest", "promote", "adopt")
@@ -43,7 +44,20 @@ CHECKS: dict[str, Check] = {
         constraint_value, {"hard_limit": share(0.001)}, metrics=("offpolicy_cost",)
     ),
     "reward_hacking": later({"top": Number(20, 1, 10_000, whole=True), "correlation_margin": share(0.2)}),
-    "worst_case": later({"margin": Number(0.0, -ANY, ANY)}),
+    "worst_case": Check(
+        worst_case,
+        {
+            "margin": Number(0.0, -ANY, ANY),
+            "n": Number(200, 1, ANY),
+            "ess": Number(100, 1, ANY),
+            "outside": share(0.01),
+        },
+        metrics=(
+            "lift", "offpolicy_cvar10", "reward_cvar10", "candidate_return_cvar10", "return_cvar10",
+            "state_tail_lift", "state_tail_outside", "recommended_outside", "worst_episodes_lift",
+            "worst_episodes_outside", "segment_lift", "segment_ess",
+        ),
+    ),
     "hyperparameters": Check(
         hyperparameters,
         {

@@ -34,6 +34,7 @@ from monitor.metrics import (
     sequential,
     shape,
     tail,
+    worst,
 )
 from monitor.metrics.estimate import Estimate
 from monitor.metrics.sums import Settings, Sums
@@ -46,13 +47,14 @@ class Metric:
     then bounded by the number of buckets, which is wider. `windows` False: no reading is made of it for
     each window; it is computed when a gate, an evaluation or a report asks. `per`: what a value
     is about, beside its policy; "cost" is a constraint measured by its mean cost, "predicted" a feature
-    that a model predicts, "action" the action as a whole and each of its dimensions, "decile" a tenth."""
+    that a model predicts, "action" the action as a whole and each of its dimensions, "decile" a tenth,
+    "state_tail" the outermost tenth of a numeric feature on one side."""
 
     function: Callable[[Mapping[str, Sums], Settings], Estimate]
     families: tuple[str, ...]
     per: Literal[
         "policy", "pair", "log", "constraint", "cost", "episode", "feature", "predicted", "dimension",
-        "action", "decile", "age", "pair_constraint",
+        "action", "decile", "age", "pair_constraint", "segment", "state_tail",
     ]  # fmt: skip
     matures: bool
     windows: bool = True
@@ -192,6 +194,19 @@ METRICS: dict[str, Metric] = {
     "offpolicy_q50": Metric(tail.offpolicy_q50, DISTRIBUTION, "pair", True, windows=False),
     "offpolicy_q95": Metric(tail.offpolicy_q95, DISTRIBUTION, "pair", True, windows=False),
     "offpolicy_cvar10": Metric(tail.offpolicy_cvar10, DISTRIBUTION, "pair", True, windows=False),
+    "segment_lift": Metric(worst.segment_lift, ("segments", "offpolicy"), "segment", True, windows=False),
+    "segment_ess": Metric(worst.segment_ess, ("segments",), "segment", True, windows=False),
+    "state_tail_lift": Metric(
+        worst.state_tail_lift, ("tails", "offpolicy"), "state_tail", True, windows=False
+    ),
+    "state_tail_outside": Metric(worst.state_tail_outside, ("tails",), "state_tail", False, windows=False),
+    "recommended_outside": Metric(worst.recommended_outside, ("pair", "units"), "pair", False, windows=False),
+    "worst_episodes_lift": Metric(
+        worst.worst_episodes_lift, ("returns", *WEIGHTED_RETURNS), "pair", True, windows=False
+    ),
+    "worst_episodes_outside": Metric(
+        worst.worst_episodes_outside, ("returns", *WEIGHTED_RETURNS), "pair", True, windows=False
+    ),
     "pareto_k": Metric(tail.pareto_k, ("largest",), "pair", True, windows=False),
     "estimated_snips": Metric(fitted.estimated_snips, ("taken",), "pair", True, windows=False),
     "estimated_snips_low": Metric(fitted.estimated_snips_low, ("taken",), "pair", True, windows=False),

@@ -49,7 +49,7 @@ def standard_errors(df: float, n: float, settings: Settings) -> float:
     where `n_star` is set. NaN for df that is not positive.
     """
     if settings.n_star is None:
-        return t_quantile(df)
+        return t_quantile(df, 1 - ALPHA / 2 / settings.at_once)
     return t_multiplier(farthest(n, settings), df) if df > 0 and n > 0 else math.nan
 
 
@@ -58,17 +58,25 @@ def alpha_of(n: float, settings: Settings) -> float:
     from scipy.special import ndtr
 
     if settings.n_star is None:
-        return ALPHA
+        return ALPHA / settings.at_once
     return 2 * float(ndtr(-farthest(n, settings))) if n > 0 else 0.0
 
 
 def farthest(n: float, settings: Settings) -> float:
-    """m of the confidence sequence after n decisions, 1.96 for one look.
+    """m of the confidence sequence after n decisions, 1.96 for one look at one interval.
 
     No more than 37, beyond which Φ(−m) is no number any more: at 1e-299 a union over all looks
     that anybody could take stays far below α.
     """
-    return min(multiplier(n, settings.n_star), FARTHEST) if settings.n_star is not None else Z
+    if settings.n_star is None:
+        return Z if settings.at_once == 1 else -_normal_quantile(ALPHA / 2 / settings.at_once)
+    return min(multiplier(n, settings.n_star, ALPHA / settings.at_once), FARTHEST)
+
+
+def _normal_quantile(level: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(level))
 
 
 def looks(settings: Settings) -> str:

@@ -72,7 +72,8 @@ class Settings:
     it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
     feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
-    `planned_share`: of the units of an experiment, the candidate's.
+    `planned_share`: of the units of an experiment, the candidate's. `at_once`: how many intervals are read
+    together, each at level α/`at_once` (Bonferroni).
     """
 
     reward_low: float = 0.0
@@ -99,6 +100,7 @@ class Settings:
     clip: float = 10.0
     baseline_frozen: bool = True
     planned_share: float | None = None
+    at_once: int = 1
 
     @property
     def reward_centre(self) -> float:

@@ -35,10 +35,7 @@ def logs_weights(config: Config) -> bool:
     return config.maps("propensity") and config.maps("candidate_propensity")
 
 
-def _select(config: Config, baseline: Frozen | None) -> str:
-    return f"""
-        SELECT policy_id, candidate_id, hour, bucket, key,
-            COUNT(*) AS n_rows,
+SUMS = """COUNT(*) AS n_rows,
             SUM(CASE WHEN p IS NULL THEN 1 ELSE 0 END) AS n_missing_p,
             SUM(CASE WHEN q IS NULL THEN 1 ELSE 0 END) AS n_missing_q,
             SUM(CASE WHEN r IS NULL THEN 1 ELSE 0 END) AS n_missing_r,
@@ -56,12 +53,27 @@ def _select(config: Config, baseline: Frozen | None) -> str:
             COALESCE(MIN(w * k), CAST('NaN' AS DOUBLE)) AS w_min,
             SUM(CASE WHEN w > 10e0 THEN 1 ELSE 0 END) AS n_over10,
             SUM(CASE WHEN w IS NOT NULL AND r <> 0e0 AND r <> 1e0 THEN 1 ELSE 0 END) AS n_not01,
-            SUM(CASE WHEN w > 0e0 AND r = 1e0 THEN 1 ELSE 0 END) AS n_one
-        FROM (SELECT *, CASE WHEN p > 0e0 AND q IS NOT NULL AND r IS NOT NULL THEN q / p END AS w
-              FROM (SELECT policy_id, candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
+            SUM(CASE WHEN w > 0e0 AND r = 1e0 THEN 1 ELSE 0 END) AS n_one"""
+
+
+def rows(
+    config: Config, key: str, where: str = "TRUE", *, hour: str = "hour",
+    bucket: str = "unit_hash % 64 AS bucket", beside: str = "",
+) -> str:
+    """The kept rows of which SUMS are made, as a relation, w NULL where it cannot be formed."""
+    met = KEPT if where == "TRUE" else f"{where} AND {KEPT}"
+    return f"""(SELECT *, CASE WHEN p > 0e0 AND q IS NOT NULL AND r IS NOT NULL THEN q / p END AS w
+              FROM (SELECT policy_id, candidate_id, {hour}, {bucket}, {key} AS key,
                         propensity AS p, candidate_propensity AS q, {reward(config)} AS r,
-                        1e0 / keep_prob AS k
-                    FROM decisions WHERE {KEPT}) AS kept) AS weighted
+                        1e0 / keep_prob AS k{beside}
+                    FROM decisions WHERE {met}) AS kept) AS weighted"""
+
+
+def _select(config: Config, baseline: Frozen | None) -> str:
+    return f"""
+        SELECT policy_id, candidate_id, hour, bucket, key,
+            {SUMS}
+        FROM {rows(config, "segment")}
         GROUP BY 1, 2, 3, 4, 5"""
 
 

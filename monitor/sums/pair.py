@@ -5,7 +5,8 @@ than 1 sd of it in the baseline. A recommendation is a large disagreement when t
 practically never takes that action in such a state: less than a tenth of an even share of the
 baseline's decisions in the same segment, for continuous actions farther than 3 sd in some dimension.
 It is not known where the baseline has too few decisions of the segment, or no sd.
-`n_rec` counts rows that name the candidate, `n_beside` those with an action of both policies.
+`n_rec` counts rows that name the candidate, `n_beside` those with an action of both policies; `n_bounded`
+recommendations that name every dimension of the envelope, `n_outside` those of them that lie outside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from monitor.config import Config
 from monitor.store import literal, quoted
 from monitor.sums.family import Family, Frozen, number, texts
+from monitor.sums.tails import BOUNDED, bounded
 
 DIFFERENT_SD = 1
 LARGE_SD = 3
@@ -27,6 +29,7 @@ def _select(config: Config, baseline: Frozen | None) -> str:
         paired, differ = _either(paired, differ, *_apart(config, baseline, DIFFERENT_SD))
         known, large = _either(known, large, *_apart(config, baseline, LARGE_SD))
     kl, unsupported = _kl(config)
+    named, outside = bounded(config)
     return f"""
         SELECT policy_id, candidate_id, hour, unit_hash % 64 AS bucket, segment AS key,
             COUNT(*) AS n_rec,
@@ -44,7 +47,9 @@ def _select(config: Config, baseline: Frozen | None) -> str:
             SUM(CASE WHEN {unsupported} > 0e0 THEN 1 ELSE 0 END) AS n_kl_inf,
             COALESCE(SUM(CASE WHEN {unsupported} > 0e0 THEN NULL ELSE {kl} END), 0e0) AS kl,
             SUM(CASE WHEN {known} THEN 1 ELSE 0 END) AS n_known,
-            SUM(CASE WHEN {known} AND {large} THEN 1 ELSE 0 END) AS n_large
+            SUM(CASE WHEN {known} AND {large} THEN 1 ELSE 0 END) AS n_large,
+            SUM(CASE WHEN {named} THEN 1 ELSE 0 END) AS n_bounded,
+            SUM(CASE WHEN {named} AND {outside} THEN 1 ELSE 0 END) AS n_outside
         FROM decisions
         WHERE candidate_id <> ''
         GROUP BY 1, 2, 3, 4, 5"""
@@ -94,7 +99,7 @@ FAMILY = Family(
     "pair",
     (
         *("n_rec", "n_beside", "n_pair", "n_diff", "n_p", "s1", "n_dist", "d1", "d0", "tv"),
-        *("n_kl", "n_kl_inf", "kl", "n_known", "n_large"),
+        *("n_kl", "n_kl_inf", "kl", "n_known", "n_large", *BOUNDED),
     ),
     _select,
     by_candidate=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -37,6 +38,9 @@ def read(
     family = FAMILIES[name]
     start = 0 if family.from_start else start
     try:
+        if name == "segments":
+            by_segment = replace(FAMILIES["offpolicy"], outer=True)
+            return _plain(connection, by_segment, start, end, by_day=True)
         if name == "exposure":
             return _exposure(connection, end)
         if name == "units":

@@ -355,7 +355,7 @@ def test_samples_of_episodes_merge_by_keeping_the_smallest_hashes(name, config, 
             connection.execute("INSERT INTO decisions BY NAME SELECT * FROM rows")
         found = connection.sql(FAMILIES[name].select(config, None)).fetchall()
         by_hour = defaultdict(list)
-        for _, _, hour, _, _, row_hash, _, g, k in found:
+        for _, _, hour, _, _, row_hash, _, g, k, *_ in found:
             by_hour[hour].append((row_hash, round(g, 12), round(k, 12)))
         return by_hour
 

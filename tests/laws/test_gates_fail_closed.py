@@ -25,6 +25,8 @@ FACTS = {
     "decisions_per_day": 1000.0,
     "features": ["load"],
     "constraints": {"heat": {"hard": True}},
+    "envelope": ["speed"],
+    "episodes": False,
     "training_settings": {
         "algorithm": ["linucb"],
         "hyperparameters": {"alpha": 1.0},
@@ -70,6 +72,21 @@ HEALTHY = {
     ("expectations_met", ""): exact(1, 380, ""),
     ("newest_decision_age_hours", ""): exact(0.5, 50_000, ""),
     ("offpolicy_cost", "heat"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand"),
+    ("offpolicy_cvar10", ""): near(0.3, 0.01),
+    ("reward_cvar10", ""): near(0.2, 0.01),
+    ("candidate_return_cvar10", ""): near(3.0, 0.1),
+    ("return_cvar10", ""): near(2.0, 0.1),
+    ("state_tail_lift", "load low"): near(0.1, 0.01),
+    ("state_tail_lift", "load high"): near(0.1, 0.01),
+    ("state_tail_outside", "load low"): near(0.002, 0.001),
+    ("state_tail_outside", "load high"): near(0.002, 0.001),
+    ("recommended_outside", ""): near(0.002, 0.001),
+    ("worst_episodes_lift", ""): near(0.1, 0.01),
+    ("worst_episodes_outside", ""): near(0.002, 0.001),
+    ("segment_lift", "north"): near(0.1, 0.01),
+    ("segment_lift", "south"): near(0.1, 0.01),
+    ("segment_ess", "north"): exact(900, 5000, ""),
+    ("segment_ess", "south"): exact(900, 5000, ""),
     ("violation_rate", "heat"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand"),
     ("state_js", "load"): near(0.02, 0.01),
     ("sample_ratio_e", ""): exact(0.1, 50_000, ""),
@@ -91,6 +108,10 @@ TOLD_BY_FACTS = [
     ("data_volume", "behaviour_cloning", NO_NUMBER),
     ("policy_age", "trained_at", NO_NUMBER),
 ]
+# Read in place of the metrics of single decisions where the log has episodes.
+OF_EPISODES = (
+    "candidate_return_cvar10", "return_cvar10", "worst_episodes_lift", "worst_episodes_outside",
+)  # fmt: skip
 reasons = st.sampled_from(
     [*sorted(NO_DATA_REASONS), "low_n", "low_units", "low_ess", "immature_reward", "new"]
 )
@@ -118,7 +139,8 @@ def run(name, estimates, facts=FACTS):
 
 @pytest.mark.parametrize("name", [n for n in BUILT if not CHECKS[n].sign_off])
 def test_healthy_evidence_passes_so_that_the_law_below_can_fail(name):
-    outcomes = {f.outcome for f in run(name, HEALTHY)}
+    outcomes = {f.outcome for episodes in (False, True)
+                for f in run(name, HEALTHY, {**FACTS, "episodes": episodes})}  # fmt: skip
     assert outcomes == ({Outcome.INCONCLUSIVE} if name in CANNOT_PASS else {Outcome.PASS})
 
 
@@ -126,7 +148,7 @@ def test_healthy_evidence_passes_so_that_the_law_below_can_fail(name):
 @given(spoil=broken)
 def test_no_check_passes_on_a_broken_estimate(name, metric, spoil):
     spoiled = {k: spoil(e) if k[0] == metric else e for k, e in HEALTHY.items()}
-    found = run(name, spoiled)
+    found = run(name, spoiled, {**FACTS, "episodes": metric in OF_EPISODES})
     assert found and any(f.outcome is not Outcome.PASS for f in found)
     assert all(f.needs and f.reason for f in found if f.outcome is not Outcome.PASS)
 

@@ -21,7 +21,7 @@ FROZEN = Frozen(
 BESIDE = ("model", "action_step")
 PLACE = "policy_id, candidate_id, hour, bucket, key"
 APART = ("sample", "pair_sample", "largest", "quality", "units", "exposure")
-VIEWS = ("unit_rewards", "segment_rewards")
+VIEWS = ("unit_rewards", "segment_rewards", "segments")
 
 
 def summed(connection: duckdb.DuckDBPyConnection, loaded: Loaded, name: str):

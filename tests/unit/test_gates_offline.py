@@ -177,3 +177,121 @@ def test_too_few_transitions_and_nothing_to_compare_with_fail_data_volume():
 )
 def test_a_policy_ages_from_the_day_it_was_trained(trained_at, outcome, reason):
     assert said(run("policy_age", trained(trained_at=trained_at))) == [(outcome, reason)]
+
+
+# worst_case
+
+GOOD = {
+    ("lift", ""): around(0.1, 0.05, 0.15),
+    ("offpolicy_cvar10", ""): around(0.3, 0.28, 0.32), ("reward_cvar10", ""): around(0.2, 0.18, 0.22),
+    ("candidate_return_cvar10", ""): around(3, 2.8, 3.2), ("return_cvar10", ""): around(2, 1.8, 2.2),
+    ("state_tail_lift", "load low"): around(0.1, 0.02, 0.2),
+    ("state_tail_lift", "load high"): around(0.1, 0.01, 0.2),
+    ("segment_lift", "north"): around(0.1, 0.03, 0.2), ("segment_ess", "north"): around(500, 500, 500),
+    ("segment_lift", "south"): around(0.1, 0.04, 0.2), ("segment_ess", "south"): around(500, 500, 500),
+    ("worst_episodes_lift", ""): around(0.1, 0.02, 0.2),
+    ("recommended_outside", ""): around(0, 0, 0.001),
+    ("state_tail_outside", "load low"): around(0, 0, 0.002),
+    ("state_tail_outside", "load high"): around(0, 0, 0.003),
+    ("worst_episodes_outside", ""): around(0, 0, 0.004),
+}  # fmt: skip
+STATES = {"features": ["load", "season"]}
+EVERYTHING = {**STATES, "episodes": True, "envelope": ["speed"]}
+
+
+def worst(changes=None, facts=EVERYTHING, **params):
+    return run("worst_case", facts, {**GOOD, **(changes or {})}, params)
+
+
+def test_a_candidate_that_is_better_in_every_worst_place_passes():
+    found = worst()
+    assert said(found) == [(PASS, None)] * 5
+    assert [(f.metric, f.key) for f in found] == [
+        ("candidate_return_cvar10", ""), ("state_tail_lift", "load high"), ("worst_episodes_lift", ""),
+        ("worst_episodes_outside", ""), ("segment_lift", "north"),
+    ]  # fmt: skip
+    assert "It is the worst of 2 segments; 2 would pass." in found[-1].message
+
+
+@pytest.mark.parametrize(
+    ("candidate", "incumbent", "margin", "outcome"),
+    [
+        (around(0.3, 0.28, 0.32), around(0.2, 0.18, 0.28), 0, PASS),  # the ends of both: .28 − .28
+        (around(0.3, 0.28, 0.32), around(0.2, 0.18, 0.29), 0, HOLD),
+        (around(0.3, 0.28, 0.32), around(0.2, 0.18, 0.29), 0.01, PASS),
+        (around(0.1, 0.08, 0.12), around(0.2, 0.13, 0.22), 0, FAIL),
+        (around(0.1, 0.08, 0.12), around(0.2, 0.12, 0.22), 0, HOLD),
+        (around(0.1, 0.08, 0.12), around(0.2, 0.13, 0.22), 0.02, HOLD),
+        (around(0.3, 0.28, 0.32, reason="low_ess"), around(0.2, 0.18, 0.22), 0, HOLD),
+        (around(0.3, 0.28, 0.32), missing("non_finite"), 0, NO_DATA),
+    ],
+)
+def test_the_tail_of_outcomes_is_compared_by_the_unfavourable_ends_of_both(
+    candidate, incumbent, margin, outcome
+):
+    tails = {("offpolicy_cvar10", ""): candidate, ("reward_cvar10", ""): incumbent}
+    found = worst(tails, STATES, margin=margin)[0]
+    assert (found.outcome, found.metric) == (outcome, "offpolicy_cvar10"), found.message
+    assert "the incumbent's" in found.message
+    assert worst(tails, margin=margin)[0].outcome is PASS  # of returns, where episodes are logged
+
+
+@pytest.mark.parametrize(
+    ("place", "spoiled", "outcome", "reason"),
+    [
+        (("state_tail_lift", "load low"), around(0.0, -0.02, 0.02), HOLD, "straddles"),
+        (("state_tail_lift", "load low"), around(-0.1, -0.2, -0.01), FAIL, "limit"),
+        (("state_tail_lift", "load low"), around(0.1, 0.02, 0.2, reason="propensity"), HOLD, "propensity"),
+        (("state_tail_lift", "load low"), around(0.1, 0.02, 0.2, reason="low_ess"), HOLD, "low_ess"),
+        (("worst_episodes_lift", ""), around(-0.1, -0.2, -0.01), FAIL, "limit"),
+        (("worst_episodes_lift", ""), missing("mixed_policies"), HOLD, "mixed_policies"),
+        (("segment_lift", "south"), around(-0.1, -0.2, -0.01), FAIL, "limit"),
+        (("segment_lift", "south"), around(0.1, 0.04, 0.2, reason="propensity"), HOLD, "propensity"),
+        (("recommended_outside", ""), around(0.02, 0.011, 0.03), FAIL, "limit"),
+        (("recommended_outside", ""), missing("unbounded_recommendations"), NO_DATA,
+         "unbounded_recommendations"),
+        (("state_tail_outside", "load low"), around(0.005, 0, 0.02), HOLD, "straddles"),
+        (("worst_episodes_outside", ""), around(0.02, 0.011, 0.03), FAIL, "limit"),
+    ],
+)  # fmt: skip
+def test_one_bad_place_is_found_and_named_whatever_the_others_are_like(place, spoiled, outcome, reason):
+    bad = [f for f in worst({place: spoiled}) if f.outcome is not PASS]
+    assert [(f.outcome, f.reason, f.metric, f.key) for f in bad] == [(outcome, reason, *place)]
+    assert place[1] in bad[0].message
+
+
+def test_small_segments_are_listed_and_not_judged_and_never_all_of_them():
+    few = {("segment_lift", "south"): around(-0.5, -0.6, -0.4, 199)}
+    found = worst(few)[-1]
+    assert (found.outcome, found.key) == (PASS, "north")
+    assert found.message.endswith("Not judged: south (199 decisions, effective 500).")
+    thin = {("segment_ess", "north"): around(99, 99, 99)}
+    assert said(worst({**few, **thin})[-1:]) == [(HOLD, "small_segments")]
+    assert worst({**few, **thin}, n=100)[-1].outcome is FAIL
+    assert worst({**few, **thin}, ess=90)[-1].outcome is PASS
+    rare = {("segment_lift", "south"): around(0.1, 0.04, 0.2, 5000, "few_events")}
+    assert "Not judged: south" in worst(rare)[-1].message
+
+
+def test_a_log_without_numeric_states_episodes_or_envelope_has_fewer_places_and_none_without_states():
+    plain = {k: v for k, v in GOOD.items() if not k[0].startswith(("state_tail", "worst", "recommended"))}
+    found = run("worst_case", {"features": ["season"]}, plain)
+    assert [f.metric for f in found] == ["offpolicy_cvar10", "segment_lift"]
+    found = run("worst_case", {}, plain)
+    assert said(found) == [(PASS, None), (HOLD, "no_state"), (PASS, None)]
+    unsegmented = {k: v for k, v in plain.items() if not k[0].startswith("segment")}
+    assert said(run("worst_case", STATES, unsegmented)) == [(PASS, None), (NO_DATA, "no_data")]
+
+
+@pytest.mark.parametrize(
+    ("lift", "outcome", "reason"),
+    [
+        (missing("missing_propensity"), NO_DATA, "missing_propensity"),
+        (missing("no_data"), NO_DATA, "no_data"),
+        (around(0.1, 0.05, 0.15, reason="stale"), NO_DATA, "stale"),
+        (around(0.1, 0.05, 0.15, reason="low_ess"), HOLD, "low_ess"),
+    ],
+)
+def test_where_not_even_the_lift_can_be_told_one_finding_says_why(lift, outcome, reason):
+    found = worst({("lift", ""): lift})
+    assert said(found) == [(outcome, reason)] and "worst case" in found[0].message
