@@ -33,7 +33,8 @@ class Evidence(Protocol):
     `facts` are plain numbers and names of the configuration: `constraints` {name: {limit, margin,
     hard, measure}}, `features`, `training` ("until" | "ids" | "none" | None), `training_settings`
     {algorithm: [names], hyperparameters: {name: number}, transitions, trained_at, behaviour_cloning},
-    `held_out`,
+    `held_out`, `state_tails` ["<feature> low" | "<feature> high"], `episodes` (whether they are logged),
+    `envelope` [dimensions],
     `conditions_declared`, `config_hash`, `max_rejects`, `decisions_per_day`.
     """
 

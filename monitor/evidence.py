@@ -119,6 +119,7 @@ class StoreEvidence:
             },
             "envelope": list(config.envelope),
             "features": config.state.features,
+            "state_tails": self._tails,
             "episodes": self._has_episodes(),
             "training": None
             if training is None
@@ -180,8 +181,6 @@ class StoreEvidence:
             return list(self._conditions)
         if metric in METRICS and METRICS[metric].per == "segment":
             return self._sheet.segments(self._scope.policy, self._scope.candidate)
-        if metric == "state_tail_lift":
-            return self._tails
         if metric == "fault_share":
             return sorted(k.removeprefix("faults:") for k in self._quality if k.startswith("faults:"))
         if metric == "expectation_failed":

@@ -18,7 +18,7 @@ NEED_PROPENSITIES = ("held_out_value", "beats_baseline", "constraint_value", "wo
 TOLD_IN_HEALTH = {"cooling_shadow_healthy": ("state_shift", "inlet_humidity")}
 # A plant's disagreement varies so much from day to day that 30 days do not settle its trend at every look.
 MAY_HOLD = {"cooling_shadow_healthy": ("disagreement", "straddles")}
-NOT_TOLD = ("missing_propensity", "not_built")
+NOT_TOLD = ("missing_propensity",)
 HEAD = ("log", "gate", "exit", "first confirmed", "did", "planted", "confirmed in", "window", "as expected")
 
 

@@ -61,11 +61,13 @@ def _outcomes(params: Params, evidence: Evidence) -> Finding:
 
 def _states(params: Params, evidence: Evidence) -> list[Finding]:
     """The worst tail of the states; none where all features are categories, which have no tails."""
-    tails = evidence.keys("state_tail_lift")
     if not evidence.facts.get("features"):
         message = "no state feature is declared, so the tails of the states cannot be told."
         return [finding(Outcome.INCONCLUSIVE, message, needed("no_state"), reason="no_state")]
-    judged = [_not_below(f"lift {AT.format(tail)}", "state_tail_lift", tail, params, evidence) for tail in tails]
+    judged = [
+        _not_below(f"lift {AT.format(tail)}", "state_tail_lift", tail, params, evidence)
+        for tail in evidence.facts.get("state_tails", ())
+    ]
     return [_worst(judged, "tails of states")] if judged else []
 
 
@@ -97,7 +99,7 @@ def _envelope(limit: float, evidence: Evidence) -> Finding:
     places = [("recommendations", "recommended_outside", "")]
     places += [
         (f"recommendations {AT.format(tail)}", "state_tail_outside", tail)
-        for tail in evidence.keys("state_tail_lift")
+        for tail in evidence.facts.get("state_tails", ())
     ]
     if evidence.facts.get("episodes"):
         places.append(("recommendations in the worst tenth of episodes", "worst_episodes_outside", ""))

@@ -205,5 +205,6 @@ PASSES = {
     "offline_online_gap": "if the live mean lies in the interval of the last offline verdict",
     "held_out_value": "if the candidate's value holds on held-out decisions",
     "constraint_value": "if the candidate would keep every constraint",
+    "worst_case": "if the candidate is not worse in the tails and in any segment",
     "beats_baseline": "with enough decisions of a candidate that is better",
 }

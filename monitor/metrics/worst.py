@@ -14,7 +14,7 @@ from monitor.metrics.intervals import ALPHA, kish, kish_size, t_interval, zero_o
 from monitor.metrics.jackknife import Array, jackknife
 from monitor.metrics.offpolicy import MIN_ESS, ess, judged, lift
 from monitor.metrics.quantiles import TAIL, ordered, uniform_rows
-from monitor.metrics.ratios import divide
+from monitor.metrics.ratios import divide, share
 from monitor.metrics.sequential import why_not_whole
 from monitor.metrics.sums import Settings, Sums
 
@@ -39,8 +39,8 @@ def state_tail_lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
 
 def state_tail_outside(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """`recommended_outside` in one tail of the states."""
-    return _outside(states["tails"], "n_rows", None, settings)
+    """Share of recommendations outside the envelope in one tail of the states, counted."""
+    return _outside(states["tails"], "n_rows")
 
 
 def recommended_outside(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -48,7 +48,14 @@ def recommended_outside(states: Mapping[str, Sums], settings: Settings) -> Estim
 
     `unbounded_recommendations`: more than 1 % of them do not name every dimension of the envelope.
     """
-    return _outside(states["pair"], "n_rec", states.get("units"), settings)
+    sums, counted = states["pair"], _outside(states["pair"], "n_rec")
+    if not counted.n > 0:
+        return counted
+    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("n_outside", "n_bounded"), settings)
+    events, known = jack.groups[:, 0], jack.groups[:, 1]
+    units = kish(sums, "n_bounded", states.get("units"), "k", jack.groups, settings)
+    found = zero_one_interval(jack, events, known - events, counted.n, units, counted.n, "share", settings)
+    return found.because(counted.reason) if counted.reason else found
 
 
 def worst_episodes_lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -75,12 +82,12 @@ def worst_episodes_lift(states: Mapping[str, Sums], settings: Settings) -> Estim
 
 
 def worst_episodes_outside(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """`recommended_outside` over the steps of the worst tenth of the logged episodes; what is not known of
-    the others' recommendations is not known here."""
+    """Share of recommendations outside the envelope over the steps of the worst tenth of the logged episodes,
+    counted; how many of all are not known, `recommended_outside` tells."""
     reason, tenth = _worst_episodes(states, settings)
     if not len(tenth):
         return missing(reason or "no_data", "share")
-    found = _outside(tenth, "n_bounded", None, settings)
+    found = _outside(tenth, "n_bounded")
     return replace(found, reason=reason) if reason else found
 
 
@@ -91,16 +98,12 @@ def _lift_of(part: Sums, whole: Sums, settings: Settings) -> Estimate:
     return replace(lift({"offpolicy": part}, settings), level=1 - ALPHA / settings.at_once)
 
 
-def _outside(sums: Sums, rows: str, units: Sums | None, settings: Settings) -> Estimate:
-    n = sums.total("n_bounded")
+def _outside(sums: Sums, rows: str) -> Estimate:
+    n, every = sums.total("n_bounded"), sums.total(rows)
     if not n > 0:
-        return missing("unbounded_recommendations" if sums.total(rows) > 0 else "no_data", "share")
-    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("n_outside", "n_bounded"), settings)
-    events, known = jack.groups[:, 0], jack.groups[:, 1]
-    several = kish(sums, "n_bounded", units, "k", jack.groups, settings)
-    found = zero_one_interval(jack, events, known - events, n, several, n, "share", settings)
-    lacks = sums.total(rows) - n > UNKNOWN * sums.total(rows)
-    return found.because("unbounded_recommendations") if lacks else found
+        return missing("unbounded_recommendations" if every > 0 else "no_data", "share")
+    found = share(sums.total("n_outside"), n)
+    return found.because("unbounded_recommendations") if every - n > UNKNOWN * every else found
 
 
 def _worst_episodes(states: Mapping[str, Sums], settings: Settings) -> tuple[str | None, Sums]:

@@ -25,6 +25,7 @@ FACTS = {
     "decisions_per_day": 1000.0,
     "features": ["load"],
     "constraints": {"heat": {"hard": True}},
+    "state_tails": ["load low", "load high"],
     "envelope": ["speed"],
     "episodes": False,
     "training_settings": {

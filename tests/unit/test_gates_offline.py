@@ -195,7 +195,7 @@ GOOD = {
     ("state_tail_outside", "load high"): around(0, 0, 0.003),
     ("worst_episodes_outside", ""): around(0, 0, 0.004),
 }  # fmt: skip
-STATES = {"features": ["load", "season"]}
+STATES = {"features": ["load", "season"], "state_tails": ["load low", "load high"]}
 EVERYTHING = {**STATES, "episodes": True, "envelope": ["speed"]}
 
 
@@ -277,10 +277,14 @@ def test_a_log_without_numeric_states_episodes_or_envelope_has_fewer_places_and_
     plain = {k: v for k, v in GOOD.items() if not k[0].startswith(("state_tail", "worst", "recommended"))}
     found = run("worst_case", {"features": ["season"]}, plain)
     assert [f.metric for f in found] == ["offpolicy_cvar10", "segment_lift"]
+    unmeasured = said(run("worst_case", EVERYTHING, plain))
+    assert unmeasured == [(PASS, None), (NO_DATA, "no_data"), (NO_DATA, "no_data"), (NO_DATA, "no_data"),
+                          (PASS, None)]
     found = run("worst_case", {}, plain)
     assert said(found) == [(PASS, None), (HOLD, "no_state"), (PASS, None)]
     unsegmented = {k: v for k, v in plain.items() if not k[0].startswith("segment")}
-    assert said(run("worst_case", STATES, unsegmented)) == [(PASS, None), (NO_DATA, "no_data")]
+    found = run("worst_case", {"features": ["season"]}, unsegmented)
+    assert said(found) == [(PASS, None), (NO_DATA, "no_data")]
 
 
 @pytest.mark.parametrize(
