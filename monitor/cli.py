@@ -294,11 +294,12 @@ def status(
         int, typer.Option("--windows", min=0, help="Also show which run judged each of the newest N windows.")
     ] = 0,
 ) -> None:
-    """Where things stand: the policy in control, the last run, verdicts, open incidents, alerts that wait."""
+    """Where things stand: the policy in control, the road of each policy, incidents, alerts that wait."""
     from monitor import config as configuration
     from monitor.status import lines
 
-    for line in lines(configuration.load(config), _as_of(as_of), windows):
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in lines(configuration.load(config), _as_of(as_of), windows, colour=colour):
         typer.echo(line)
 
 

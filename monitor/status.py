@@ -6,19 +6,20 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from alerts.rollback import RollbackError, build
-from gates.stages import ROAD, SHORT, standing
+from monitor import road_lines
 from monitor.acting import effective_level
 from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
 from monitor.journal import Event, Journal
 from monitor.readings import closed_end, moment, window_hours
+from monitor.road import KINDS
 from monitor.verdicts import judged_to, store_of
 from monitor.windows import judged_windows
 
 
-def lines(loaded: Loaded, as_of: datetime, windows: int = 0) -> Iterator[str]:
-    """The policy in control, the last run, the newest verdicts, open incidents, alerts that wait; and
-    which run judged each of the newest `windows` closed windows."""
+def lines(loaded: Loaded, as_of: datetime, windows: int = 0, *, colour: bool = False) -> Iterator[str]:
+    """The policy in control, the last run, the road of each policy, open incidents, alerts that wait; and
+    which run judged each of the newest `windows` closed windows. `colour` for a terminal."""
     config, store = loaded.config, store_of(loaded)
     if not store.journal.exists():
         yield "nothing has run yet; run `monitor run` first"
@@ -35,16 +36,7 @@ def lines(loaded: Loaded, as_of: datetime, windows: int = 0) -> Iterator[str]:
             yield f"last run {_when(runs[-1].at)}, windows judged to {_when(moment(last))}"
         else:
             yield "no run has judged a window yet; run `monitor run`"
-        candidate = config.policies.candidate
-        stage = standing(journal.events(*ROAD), candidate, as_of)
-        if stage is not None:
-            yield f"{candidate} is in {stage.stage} since {_when(stage.since)}"
-        verdicts = journal.events("verdict", subject=candidate, until=as_of)
-        for short, name in SHORT.items():
-            newest = next((v for v in reversed(verdicts) if v.body["stage"] == name), None)
-            if newest is not None:
-                said = f"{newest.body['outcome']} as of {newest.body['as_of']}"
-                yield f"{candidate} in {name}: {said} (`monitor gate --stage {short}`)"
+        yield from road_lines.lines(journal.events(*KINDS, until=as_of), config, as_of, colour=colour)
         waiting = unresolved(journal.events("incident", "firing", "rollback", until=as_of))
         yield f"{len(waiting)} open incidents"
         for incident in waiting:

@@ -18,7 +18,7 @@ WIRING = {
     f"monitor/{name}.py"
     for name in (
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
-        *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving"),
+        *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving", "road", "road_lines"),
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}
