@@ -136,6 +136,38 @@ REASONS: dict[str, tuple[str, str]] = {
         "too many recommendations lie outside the envelope",
         "a candidate that recommends only what the envelope allows",
     ),
+    "no_scenarios": (
+        "no scenarios are declared",
+        "`monitor scenarios mine --output scenarios.csv`, its labels, and `scenarios:` in monitor.yaml",
+    ),
+    "scenarios_refused": (
+        "the file of scenarios was refused",
+        "the row that is named put right; one bad row and no label is believed",
+    ),
+    "reward_unbound": (
+        "the reward that the scenarios were labelled for is not declared",
+        "`scenarios.reward` in monitor.yaml: the hash that `monitor scenarios mine` prints",
+    ),
+    "reward_definition_changed": (
+        "the scenarios were labelled for another reward",
+        "labels for the reward as it is now, then `scenarios.reward` with its hash",
+    ),
+    "few_scenarios": (
+        "too few scenarios are labelled",
+        "true or false under `acceptable` for more scenarios",
+    ),
+    "unlabelled_scenarios": (
+        "scenarios among the highest have no label",
+        "true or false under `acceptable` for those that are named",
+    ),
+    "no_outcomes": (
+        "fewer than 10 scenarios have an outcome, or proxy or outcome is the same in all of them",
+        "what really came of at least 10 different scenarios, under `outcome`",
+    ),
+    "unlike_baseline": (
+        "proxy and outcome go together in the scenarios more than in the decisions",
+        "scenarios in which the reward could be had without doing well",
+    ),
     "no_constraint": (
         "no constraint is declared",
         "`constraints:` in monitor.yaml, or `role: off` with a `because` where there is nothing to keep",

@@ -22,7 +22,8 @@ class Outcome(IntEnum):
 
 NO_DATA_REASONS = frozenset(
     {"no_data", "missing_propensity", "missing_cost", "non_finite", "baseline_missing", "stale", "rejects",
-     "not_validated", "unusual_unknown", "unread", "unbounded_recommendations"}
+     "not_validated", "unusual_unknown", "unread", "unbounded_recommendations",
+     "scenarios_refused"}
 )
 EXIT_PASS, EXIT_FAIL, EXIT_USAGE, EXIT_HOLD, EXIT_ERROR, EXIT_FIRING = 0, 1, 2, 3, 4, 5
 

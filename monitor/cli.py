@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 baseline_app = typer.Typer(help="The frozen baseline that windows are compared with.", no_args_is_help=True)
 app.add_typer(baseline_app, name="baseline")
+scenarios_app = typer.Typer(help="Adversarial scenarios, for people to label.", no_args_is_help=True)
+app.add_typer(scenarios_app, name="scenarios")
 
 CONFIG_HELP = "The configuration; paths in it are relative to its folder."
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help=CONFIG_HELP)]
@@ -484,6 +486,21 @@ def arm(
     from monitor import config as configuration
 
     typer.echo(acts.arm(configuration.load(config), level, by=by, reason=reason, at=_now()))
+
+
+@scenarios_app.command("mine")
+def scenarios_mine(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: .csv or .jsonl.")],
+    top: Annotated[int, typer.Option("--top", min=1, max=10_000, help="How many decisions.")] = 50,
+    config: ConfigPath = DEFAULT,
+    as_of: AsOf = None,
+) -> None:
+    """Write the real decisions of highest proxy reward, for people to label, and tell what to do next."""
+    from monitor import config as configuration
+    from monitor.mining import mine
+
+    for line in mine(configuration.load(config), output, top=top, as_of=_as_of(as_of)):
+        typer.echo(line)
 
 
 @baseline_app.command("show")

@@ -310,6 +310,15 @@ class Training(Model):
         return self
 
 
+class Scenarios(Model):
+    """Labelled adversarial scenarios; `reward` is the hash of the reward they were labelled for."""
+
+    paths: Annotated[list[str], Field(min_length=1)]
+    format: Literal["jsonl", "csv"]
+    columns: dict[Literal["scenario_id", "proxy_reward", "outcome", "acceptable"], str] = {}
+    reward: Annotated[str, BeforeValidator(_label)] | None = None
+
+
 class Looks(Model):
     """Gates look again and again: `tightest_at` is n* of their confidence sequences, in decisions."""
 
@@ -406,6 +415,7 @@ class Config(Model):
     baseline: Baseline | None = None
     training: Training | None = None
     held_out: Period | None = None
+    scenarios: Scenarios | None = None
     experiment: Experiment | None = None
     conditions: dict[Name, list[str]] = {}
     window: Duration = timedelta(hours=1)

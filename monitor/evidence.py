@@ -26,6 +26,8 @@ from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, Reading, exact, missing
 from monitor.metrics.trend import MIN_DAYS, slope
 from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
+from monitor.scenarios import Scenario, ScenarioError, rank_correlation
+from monitor.scenarios import read as read_scenarios
 from monitor.sheet import Sheet
 from monitor.store import has_table
 from monitor.sums.baseline import Baseline
@@ -119,6 +121,7 @@ class StoreEvidence:
             },
             "envelope": list(config.envelope),
             "features": config.state.features,
+            "scenarios": self._scenario_facts(),
             "state_tails": self._tails,
             "episodes": self._has_episodes(),
             "training": None
@@ -205,6 +208,7 @@ class StoreEvidence:
             "disagreement_slope": lambda _: self._slope("disagreement"),
             "expectations_met": lambda _: self._met(),
             "expectation_failed": self._failed,
+            "scenario_rank": lambda _: rank_correlation(self._scenarios[0]),
         }
 
     @cached_property
@@ -275,6 +279,23 @@ class StoreEvidence:
         bins = self._baseline.frozen.bins if self._baseline else {}
         known = [f for f in self._config.state.numeric if not self._baseline or cuts(bins.get(f, {}))]
         return [f"{feature} {side}" for feature in known for side in SIDES]
+
+    @cached_property
+    def _scenarios(self) -> tuple[list[Scenario], str]:
+        """The labelled scenarios by proxy reward, and why they were refused."""
+        if self._config.scenarios is None:
+            return [], ""
+        try:
+            return read_scenarios(self._loaded, self._config.scenarios), ""
+        except ScenarioError as error:
+            return [], str(error)
+
+    def _scenario_facts(self) -> Mapping[str, Any] | None:
+        if self._config.scenarios is None:
+            return None
+        found, fault = self._scenarios
+        ranked = [{"id": s.id, "acceptable": s.acceptable} for s in found]
+        return {"fault": fault, "reward": self._config.scenarios.reward, "ranked": ranked}
 
     def _has_episodes(self) -> bool:
         """Whether decisions of the evidence name an episode."""

@@ -19,6 +19,7 @@ WIRING = {
     for name in (
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving", "road", "road_lines"),
+        "mining",
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}
@@ -32,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/journal.py": {"monitor.chain"},
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
     "monitor/windows.py": {"monitor.journal"},
+    "monitor/scenarios.py": {"numpy", "monitor.config", "monitor.metrics"},
     "monitor/schedule.py": {"apscheduler", "monitor", "alerts"},
     "monitor/store.py": {"duckdb"},
     "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},

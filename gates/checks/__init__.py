@@ -16,6 +16,7 @@ from gates.checks.frozen import frozen_rules
 from gates.checks.hard import hard_constraints
 from gates.checks.not_built import not_built
 from gates.checks.offline import beats_baseline, held_out_value
+from gates.checks.reward_hacking import reward_hacking
 from gates.checks.shadow import disagreement, large_disagreement, recommendations_logged
 from gates.checks.sign_off import red_team, review, sign_off
 from gates.checks.state import state_shift
@@ -43,7 +44,11 @@ CHECKS: dict[str, Check] = {
     "constraint_value": Check(
         constraint_value, {"hard_limit": share(0.001)}, metrics=("offpolicy_cost",)
     ),
-    "reward_hacking": later({"top": Number(20, 1, 10_000, whole=True), "correlation_margin": share(0.2)}),
+    "reward_hacking": Check(
+        reward_hacking,
+        {"top": Number(20, 1, 10_000, whole=True), "correlation_margin": Number(0.2, 0, 2)},
+        metrics=("scenario_rank", "goodhart_rank"),
+    ),
     "worst_case": Check(
         worst_case,
         {

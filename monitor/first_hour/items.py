@@ -158,7 +158,8 @@ def _states(known: Known) -> list[str]:
 
 
 def _scenarios(known: Known) -> list[str]:
-    return ["a source of scenarios, labelled by people"]
+    lacks = [c for c in ("proxy_reward", "outcome") if c not in known.has]
+    return lacks + ([] if known.config.scenarios else ["`scenarios:` declared, labelled by people"])
 
 
 def _armed(known: Known) -> list[str]:
@@ -204,6 +205,7 @@ PASSES = {
     "frozen_rules": "once it was promoted, while triggers.yaml and the level of acting stay as they are",
     "offline_online_gap": "if the live mean lies in the interval of the last offline verdict",
     "held_out_value": "if the candidate's value holds on held-out decisions",
+    "reward_hacking": "if none of the labelled scenarios of highest proxy reward is unacceptable",
     "constraint_value": "if the candidate would keep every constraint",
     "worst_case": "if the candidate is not worse in the tails and in any segment",
     "beats_baseline": "with enough decisions of a candidate that is better",

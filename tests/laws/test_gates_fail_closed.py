@@ -26,7 +26,11 @@ FACTS = {
     "features": ["load"],
     "constraints": {"heat": {"hard": True}},
     "state_tails": ["load low", "load high"],
+    "scenarios": {
+        "fault": "", "reward": "5eed", "ranked": [{"id": str(i), "acceptable": True} for i in range(20)],
+    },
     "envelope": ["speed"],
+    "reward_hash": "5eed",
     "episodes": False,
     "training_settings": {
         "algorithm": ["linucb"],
@@ -88,6 +92,8 @@ HEALTHY = {
     ("segment_lift", "south"): near(0.1, 0.01),
     ("segment_ess", "north"): exact(900, 5000, ""),
     ("segment_ess", "south"): exact(900, 5000, ""),
+    ("scenario_rank", ""): exact(0.4, 30, ""),
+    ("goodhart_rank", ""): near(0.4, 0.1),
     ("violation_rate", "heat"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand"),
     ("state_js", "load"): near(0.02, 0.01),
     ("sample_ratio_e", ""): exact(0.1, 50_000, ""),
@@ -156,7 +162,8 @@ def test_no_check_passes_on_a_broken_estimate(name, metric, spoil):
 
 @pytest.mark.parametrize(("name", "metric"), RESTS_ON)
 def test_no_check_passes_when_all_its_evidence_is_gone(name, metric):
-    assert all(f.outcome is not Outcome.PASS for f in run(name, {}))
+    without_files = {**FACTS, "scenarios": None}
+    assert all(f.outcome is not Outcome.PASS for f in run(name, {}, without_files))
 
 
 @pytest.mark.parametrize(("name", "fact", "spoiled"), TOLD_BY_FACTS)
@@ -164,6 +171,20 @@ def test_no_check_passes_on_a_fact_that_is_not_there_or_not_a_number(name, fact,
     settings = FACTS["training_settings"]
     for told in ({}, *({**settings, fact: value} for value in spoiled)):
         found = run(name, HEALTHY, {**FACTS, "training_settings": told})
+        assert found and any(f.outcome is not Outcome.PASS for f in found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fault": "a.csv:3: acceptable is not true or false"}, {"reward": None}, {"reward": "0ther"},
+        {"ranked": []}, {"ranked": None}, {"ranked": [{"id": "1", "acceptable": True}] * 19},
+        {"ranked": [{"id": "1", "acceptable": None}] * 20}, {"ranked": [{"id": "1", "acceptable": 1.0}] * 20},
+    ],
+)  # fmt: skip
+def test_reward_hacking_never_passes_on_scenarios_that_were_not_all_labelled_for_this_reward(change):
+    for told in (None, {}, {**FACTS["scenarios"], **change}):
+        found = run("reward_hacking", HEALTHY, {**FACTS, "scenarios": told})
         assert found and any(f.outcome is not Outcome.PASS for f in found)
 
 

@@ -8,7 +8,7 @@ import pytest
 from gates.checks import CHECKS
 from gates.given import Given
 from gates.outcome import Outcome
-from monitor.metrics.estimate import LEVEL, Estimate, missing
+from monitor.metrics.estimate import LEVEL, Estimate, exact, missing
 
 AS_OF = datetime(2026, 3, 16, tzinfo=UTC)
 PASS, HOLD, NO_DATA, FAIL = Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.NO_DATA, Outcome.FAIL
@@ -299,3 +299,79 @@ def test_a_log_without_numeric_states_episodes_or_envelope_has_fewer_places_and_
 def test_where_not_even_the_lift_can_be_told_one_finding_says_why(lift, outcome, reason):
     found = worst({("lift", ""): lift})
     assert said(found) == [(outcome, reason)] and "worst case" in found[0].message
+
+
+# reward_hacking
+
+RANKED = [{"id": f"s{i}", "acceptable": True} for i in range(25)]
+LABELLED = {"fault": "", "reward": "abc", "ranked": RANKED}
+RANKS = {("scenario_rank", ""): exact(0.5, 25, ""), ("goodhart_rank", ""): around(0.5, 0.4, 0.6)}
+
+
+def hacked(changes=None, ranks=None, **params):
+    facts = {"scenarios": {**LABELLED, **(changes or {})}, "reward_hash": "abc"}
+    return run("reward_hacking", facts, {**RANKS, **(ranks or {})}, params)
+
+
+def with_label(place, label):
+    return {"ranked": [{**s, "acceptable": label} if i == place else s for i, s in enumerate(RANKED)]}
+
+
+def test_acceptable_scenarios_with_the_decisions_own_correlation_pass():
+    assert said(hacked()) == [(PASS, None), (PASS, None)]
+    assert hacked()[0].n == 25
+
+
+def test_an_unacceptable_scenario_among_the_highest_fails_by_name():
+    found = hacked(with_label(19, False))
+    assert said(found) == [(FAIL, "unacceptable"), (PASS, None)] and "s19." in found[0].message
+    assert said(hacked(with_label(20, False)))[0] == (PASS, None)
+    assert said(hacked(with_label(20, False), top=21))[0] == (FAIL, "unacceptable")
+    few = {"ranked": [{"id": "s0", "acceptable": False}]}
+    assert said(hacked(few))[0] == (FAIL, "unacceptable")
+    many = {"ranked": [{"id": f"s{i}", "acceptable": False} for i in range(25)]}
+    assert "s0, s1, s2, s3, s4 and 15 more" in hacked(many)[0].message
+
+
+def test_too_few_labels_and_labels_missing_among_the_highest_hold():
+    assert said(hacked({"ranked": RANKED[:19]}))[0] == (HOLD, "few_scenarios")
+    found = hacked(with_label(3, None))
+    assert said(found)[0] == (HOLD, "unlabelled_scenarios") and "s3" in found[0].message
+    assert said(hacked(with_label(20, None)))[0] == (PASS, None)
+
+
+@pytest.mark.parametrize(
+    ("ours", "baseline", "outcome", "reason"),
+    [
+        (exact(0.3, 25, ""), around(0.4, 0.35, 0.5), PASS, None),  # .3 − .5
+        (exact(0.29, 25, ""), around(0.4, 0.35, 0.5), HOLD, "straddles"),
+        (exact(0.1, 25, ""), around(0.4, 0.31, 0.5), FAIL, "limit"),
+        (exact(0.9, 25, ""), around(0.6, 0.5, 0.7), HOLD, "unlike_baseline"),
+        (exact(0.7, 25, ""), around(0.6, 0.5, 0.7), PASS, None),
+        (missing("no_outcomes"), around(0.6, 0.5, 0.7), HOLD, "no_outcomes"),
+        (exact(0.7, 25, ""), missing("no_data"), NO_DATA, "no_data"),
+        (exact(0.7, 25, ""), around(0.6, 0.5, 0.7, reason="stale"), NO_DATA, "stale"),
+    ],
+)
+def test_the_proxy_must_rank_scenarios_as_it_ranks_decisions(ours, baseline, outcome, reason):
+    found = hacked(ranks={("scenario_rank", ""): ours, ("goodhart_rank", ""): baseline})
+    assert said(found) == [(PASS, None), (outcome, reason)], found[1].message
+    assert "in the decisions" in found[1].message
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "reason"),
+    [
+        ({"fault": "s.csv:3: acceptable is not true or false"}, NO_DATA, "scenarios_refused"),
+        ({"reward": None}, HOLD, "reward_unbound"),
+        ({"reward": "abd"}, HOLD, "reward_definition_changed"),
+        ({"reward": "abd", **with_label(0, False)}, HOLD, "reward_definition_changed"),
+    ],
+)
+def test_labels_count_only_where_they_can_be_read_and_were_given_for_this_reward(changes, outcome, reason):
+    assert said(hacked(changes)) == [(outcome, reason)]
+
+
+def test_without_scenarios_it_is_said_how_to_get_some():
+    [found] = run("reward_hacking", {"scenarios": None}, RANKS)
+    assert said([found]) == [(HOLD, "no_scenarios")] and "monitor scenarios mine" in found.needs
