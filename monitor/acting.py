@@ -27,7 +27,7 @@ from monitor.incidents import (
 )
 from monitor.journal import Event, Journal
 from monitor.judge import Judged
-from monitor.readings import hour_of
+from monitor.readings import hour_of, matured_after, outcome_hours
 from monitor.triggers import TRIGGERS
 from monitor.triggers.firing import Firing
 
@@ -197,6 +197,7 @@ def watch(
             quiet -= last + 1 if last is not None else since
         trigger = TRIGGERS.get(incident.trigger)
         end = judged_to[bool(trigger and trigger.matures)]
+        end -= outcome_hours(acting.loaded.config, incident.trigger)
         step = 24 if trigger and trigger.daily else span
         good = (end - hour_of(incident.window_end)) // step
         if may_resolve(incident, good, quiet // span):
@@ -221,7 +222,8 @@ def _called_for(found: Judged, acting: Acting) -> tuple[str, Did]:
     firing, config = found.firing, acting.loaded.config
     live = firing.policy_id == acting.candidate and not found.escalate_only
     action = "rollback" if live and found.confirmed else "escalate" if found.confirmed else "watch"
-    if firing.window_end < acting.now - config.act_within or firing.window_end <= acting.armed_at:
+    known = firing.window_end + matured_after(config, firing.trigger)
+    if known < acting.now - config.act_within or firing.window_end <= acting.armed_at:
         return action, "historical"
     if not found.confirmed:
         return action, "watched"

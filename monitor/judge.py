@@ -19,7 +19,7 @@ from monitor.incidents import accepted_from, real_windows
 from monitor.journal import Event
 from monitor.metrics.estimate import Reading
 from monitor.metrics.trend import MAX_DAYS
-from monitor.readings import HOUR, hour_of, load, moment, window_hours
+from monitor.readings import HOUR, hour_of, load, moment, outcome_hours, window_hours
 from monitor.rules import Rule
 from monitor.sums.baseline import Baseline
 from monitor.triggers import TRIGGERS, Series, Trigger
@@ -52,19 +52,24 @@ def judge_windows(
     events: Sequence[Event],
     begin: Mapping[bool, int],
     end: Mapping[bool, int],
+    earliest: int | None = None,
 ) -> Iterator[Judged]:
     """Trips of all windows begin ≤ start < end, oldest first; `begin` and `end` hold hours for
-    triggers that do not (False) and that do (True) wait for rewards to mature. Daily triggers judge the
-    day that a window closes."""
+    triggers that do not (False) and that do (True) wait for rewards to mature. Those that wait for outcomes
+    are as many hours behind as outcomes mature later, but never before `earliest`. Daily triggers judge
+    the day that a window closes."""
     first, last = min(begin.values()), max(end.values())
     if first >= last:
         return
     on, span = {name: row for name, row in TRIGGERS.items() if name in rules}, window_hours(config)
-    closes = range(first + (-first - span) % DAY, last, DAY)
-    bench = Bench(connection, config, baseline, rules, events, on if closes else _hourly(on), first, last)
-    for start in range(first, last, span):
+    behind = {name: outcome_hours(config, name) for name in on}
+    ranges = {name: (begin[r.matures] - behind[name], end[r.matures] - behind[name]) for name, r in on.items()}
+    on = {name: row for name, row in on.items() if not row.daily or _day_closes(*ranges[name], span)}
+    back = -(-max((behind[name] for name in on), default=0) // span) * span
+    bench = Bench(connection, config, baseline, rules, events, on, first, last, back=back)
+    for start in range(first - back, last, span):
         for name, row in on.items():
-            if not begin[row.matures] <= start < end[row.matures]:
+            if not ranges[name][0] <= start < ranges[name][1] or (earliest is not None and start < earliest):
                 continue
             if row.daily and (start + span) % DAY:
                 continue
@@ -164,7 +169,8 @@ class Trips:
 
 class Bench:
     """What windows first ≤ start < last are judged with: readings of them and of `history` before (by
-    default as much as the season asks for), the baseline's windows, and the trips so far."""
+    default as much as the season asks for), the baseline's windows, and the trips so far. Days are read
+    from `back` hours earlier on."""
 
     def __init__(
         self,
@@ -177,6 +183,7 @@ class Bench:
         first: int,
         last: int,
         history: int | None = None,
+        back: int = 0,
     ) -> None:
         self._config, self._baseline, self._rules, self._events = config, baseline, rules, events
         self._trips = Trips(events)
@@ -186,7 +193,8 @@ class Bench:
             history = int(max(HISTORY[config.season], LETTER_WINDOWS * config.window) / HOUR)
         days = int(DAYS / HOUR) if history else 0
         self._windows = Shelf(_read(connection, _metrics(_hourly(on)), first - history, last))
-        self._days = Shelf(_read(connection, _metrics(on.keys() - _hourly(on)), first - days, last)).by_day()
+        daily = _metrics(on.keys() - _hourly(on))
+        self._days = Shelf(_read(connection, daily, first - back - days, last)).by_day()
         self._healthy = Shelf(self._baseline_readings(connection, on))
         self._of_key: dict[str, Healthy] = {}
 
@@ -278,6 +286,11 @@ class Bench:
             return []
         metrics = _metrics({name: row for name, row in on.items() if row.baseline})
         return _read(connection, metrics, hour_of(period.start), hour_of(period.end), period.policy)
+
+
+def _day_closes(first: int, last: int, span: int) -> bool:
+    """Whether one of the windows first ≤ start < last is the last of a UTC day."""
+    return len(range(first + (-first - span) % DAY, last, DAY)) > 0
 
 
 def _hourly(on: Mapping[str, Trigger]) -> dict[str, Trigger]:

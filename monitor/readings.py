@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from monitor.config import Config
+from monitor.day_readings import day_readings, names, touched
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, Reading
 from monitor.sheet import Sheet, time_blocks
@@ -17,6 +18,7 @@ from monitor.store import Store, opened
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import BOOKKEEPING
 from monitor.sums.read import Index, read
+from monitor.triggers import TRIGGERS
 
 if TYPE_CHECKING:
     import pyarrow
@@ -48,6 +50,23 @@ def closed_end(config: Config, as_of: datetime, *, matured: bool) -> int:
 
 def window_hours(config: Config) -> int:
     return int(config.window / HOUR)
+
+
+def matured_after(config: Config, trigger: str) -> timedelta:
+    """How long after the end of a window what this trigger reads has matured: nothing, a reward or an
+    outcome."""
+    row = TRIGGERS.get(trigger)
+    if row is None or not row.matures:
+        return timedelta(0)
+    rewards = config.reward.matures_after
+    return max(rewards, config.outcome.matures_after) if row.outcome and config.outcome else rewards
+
+
+def outcome_hours(config: Config, trigger: str) -> int:
+    """Whole hours by which this trigger waits longer than those that wait for rewards alone."""
+    row = TRIGGERS.get(trigger)
+    longer = matured_after(config, trigger) - config.reward.matures_after if row and row.matures else HOUR * 0
+    return -(-longer // HOUR)
 
 
 def measure(
@@ -83,9 +102,14 @@ def measure(
                 for matured in (False, True):
                     if start in wanted[matured]:
                         rows += _readings(sheet, matured, start, span, silent_to)
+        days = {m: touched(todo[m], span, ends[m]) for m in (False, True)}
+        for matured in (False, True):
+            rows += day_readings(
+                lambda a, b: sheet_of(connection, config, baseline, a, b, b - a), days[matured], matured
+            )
     if progress and rows:
         progress("writing readings", len(runs), len(runs))
-    _write(store, rows, todo, ends, pending)
+    _write(store, rows, todo, days, ends, pending)
     return len(set(todo[False]) | set(todo[True]))
 
 
@@ -181,19 +205,25 @@ def _runs(windows: Sequence[int], span: int) -> Iterator[list[int]]:
 
 
 def _write(
-    store: Store, rows: list[Reading], todo: dict[bool, list[int]], ends: dict[bool, int], pending: list[int]
+    store: Store,
+    rows: list[Reading],
+    todo: dict[bool, list[int]],
+    days: dict[bool, list[int]],
+    ends: dict[bool, int],
+    pending: list[int],
 ) -> None:
-    names = {m: [n for n, row in METRICS.items() if row.matures == m] for m in (False, True)}
+    of = {m: [n for n, row in METRICS.items() if row.matures == m and row.windows] for m in (False, True)}
     table = _table(rows)
     with opened(store.sums) as connection:
         connection.register("new_readings", table)
         connection.execute("BEGIN")
         for matured in (False, True):
-            connection.execute(
-                "DELETE FROM readings WHERE window_start IN (SELECT unnest(?::BIGINT[])) "
-                "AND metric IN (SELECT unnest(?::VARCHAR[]))",
-                [todo[matured], names[matured]],
-            )
+            for starts, metrics in ((todo[matured], of[matured]), (days[matured], names(matured))):
+                connection.execute(
+                    "DELETE FROM readings WHERE window_start IN (SELECT unnest(?::BIGINT[])) "
+                    "AND metric IN (SELECT unnest(?::VARCHAR[]))",
+                    [starts, metrics],
+                )
             connection.execute("DELETE FROM watermarks WHERE name = ?", [_mark(matured)])
             connection.execute("INSERT INTO watermarks VALUES (?, ?)", [_mark(matured), ends[matured]])
         connection.execute("INSERT INTO readings SELECT * FROM new_readings")

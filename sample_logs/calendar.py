@@ -3,7 +3,8 @@
 `before` the planted hour for the healthy log of a family and stage, `after` it for each log that
 goes on from there. In live logs passes follow each other as a scheduler's would, since only windows
 younger than `act_within` are acted on, until the fault is found; shadow logs are looked at when their
-fault should have been confirmed, and at the end.
+fault should have been confirmed, and at the end. Where the trigger of the fault judges days, there is a
+pass every day.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from monitor.triggers import TRIGGERS
 from sample_logs import cooling, make, news
 from sample_logs.make import SampleLog
 
@@ -65,6 +67,8 @@ def after(log: SampleLog) -> list[datetime]:
     end = days.end + days.tick
     found = {end}
     if log.stage == "live" and log.fault is None:
+        found |= set(_at(days, days.tick, begun, end))
+    elif log.trigger in TRIGGERS and TRIGGERS[log.trigger].daily:
         found |= set(_at(days, days.tick, begun, end))
     elif log.stage == "live" and (log.trigger or days.window == DAY):
         found |= {seen - HOUR + LAG + i * HOUR for i in range(days.closely // HOUR + 1)}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from gates.evaluate import Verdict, rollback_fired
 from gates.outcome import Outcome as Found
+from monitor.triggers import TRIGGERS
 from sample_logs.calendar import CALENDARS
 from sample_logs.make import SampleLog
 
 WITHIN, CREEP_WITHIN = 4, {"news": 12, "cooling": 4}
+DAY = timedelta(days=1)
 NEED_PROPENSITIES = ("held_out_value", "beats_baseline", "constraint_value", "worst_case")
 # On 7 June the weather was outside of what two weeks of baseline had seen, and people are told so.
 TOLD_IN_HEALTH = {"cooling_shadow_healthy": ("state_shift", "inlet_humidity")}
@@ -107,6 +109,8 @@ def _found(log: SampleLog, outcome: Outcome) -> Iterator[str]:
     if body["trigger"] != log.trigger:
         yield f"{body['trigger']} was confirmed before {log.trigger}"
     within = CREEP_WITHIN[log.family] if log.threshold_hour else WITHIN
+    if log.trigger in TRIGGERS and TRIGGERS[log.trigger].daily:
+        within = WITHIN * (DAY // CALENDARS[log.family].window)
     if int(_windows(log, body)) > within:
         yield f"{log.trigger} was confirmed in window {_windows(log, body)}, later than {within}"
     did = "rolled_back" if log.stage == "live" and log.action == "rollback" else "escalated"

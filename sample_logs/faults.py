@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from sample_logs.news import COMPLAINT_RATE, Stage, World
+from sample_logs.news import COMPLAINT_RATE, World
 
 CREEP_PER_HOUR = 0.0025
 CREEP_CEILING = 0.15
@@ -22,13 +22,13 @@ CREEP_CEILING = 0.15
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong, in a sentence; the trigger that should see it first (None: none does), what it does
-    in a live log, and the only stage whose log shows it to that trigger (None: both)."""
+    in a live log, and the trigger of the shadow log where it is another one."""
 
     apply: Callable[[World, np.ndarray], World]
     what: str
     trigger: str | None
     action: Literal["rollback", "escalate"] = "rollback"
-    only: Stage | None = None
+    in_shadow: str | None = None
 
 
 def reward_collapse(world: World, hours: np.ndarray) -> World:
@@ -99,11 +99,19 @@ FAULTS: dict[str, Fault] = {
         "the candidate picks one article for everybody",
         "entropy_collapse",
         "escalate",
-        "live",
+        "recommendation_collapse",
     ),
-    "two_mode_reward": Fault(two_mode_reward, "half of the users click, half hardly ever", None),
+    "two_mode_reward": Fault(
+        two_mode_reward, "half of the users click, half hardly ever", "overdispersion", "escalate"
+    ),
     "missing_propensity": Fault(
-        missing_propensity, "three in ten propensities are not logged", "support", "escalate", "shadow"
+        missing_propensity,
+        "three in ten propensities are not logged",
+        "missing_propensity",
+        "escalate",
+        "support",
     ),
-    "proxy_up_outcome_down": Fault(proxy_up_outcome_down, "clicks rise, satisfaction falls", None),
+    "proxy_up_outcome_down": Fault(
+        proxy_up_outcome_down, "clicks rise, satisfaction falls", "goodhart_gap", "escalate"
+    ),
 }

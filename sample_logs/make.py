@@ -180,12 +180,11 @@ def _catalogue() -> dict[str, SampleLog]:
             fault=fault,
             planted=PLANTED,
             threshold_hour=_threshold_hour() if fault == "constraint_creep" else None,
-            trigger=found.trigger if seen else None,
-            action=found.action if found.trigger and seen else None,
+            trigger=found.in_shadow or found.trigger if stage == "shadow" else found.trigger,
+            action=found.action,
         )
         for stage in stages
         for fault, found in FAULTS.items()
-        for seen in [found.only in (None, stage)]
     ]
     return {log.name: log for log in healthy + faulty}
 

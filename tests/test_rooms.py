@@ -19,7 +19,7 @@ WIRING = {
     for name in (
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving", "road", "road_lines"),
-        "mining",
+        *("mining", "day_readings"),
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}

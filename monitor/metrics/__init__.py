@@ -45,7 +45,8 @@ class Metric:
     """A metric and what it needs: the families of sums it reads, what it is measured for, and
     whether it waits until rewards have matured. `units` may be left out of the states: shares are
     then bounded by the number of buckets, which is wider. `windows` False: no reading is made of it for
-    each window; it is computed when a gate, an evaluation or a report asks. `per`: what a value
+    each window; it is computed when a gate, an evaluation or a report asks. `days`: a reading is made of
+    it for each UTC day. `outcome`: what triggers make of it waits for outcomes too. `per`: what a value
     is about, beside its policy; "cost" is a constraint measured by its mean cost, "predicted" a feature
     that a model predicts, "action" the action as a whole and each of its dimensions, "decile" a tenth,
     "state_tail" the outermost tenth of a numeric feature on one side."""
@@ -58,6 +59,8 @@ class Metric:
     ]  # fmt: skip
     matures: bool
     windows: bool = True
+    days: bool = False
+    outcome: bool = False
 
 
 RETURNS = ("returns", "sample", "episode")
@@ -96,7 +99,8 @@ METRICS: dict[str, Metric] = {
     "reward_dip": Metric(modes.reward_dip, ("sample",), "policy", True),
     "reward_dip_p": Metric(modes.reward_dip_p, ("sample",), "policy", True),
     "overdispersion_units": Metric(
-        overdispersion.overdispersion_units, ("reward", "unit_rewards"), "policy", True, windows=False
+        overdispersion.overdispersion_units, ("reward", "unit_rewards"), "policy", True, windows=False,
+        days=True,
     ),
     "overdispersion_segments": Metric(
         overdispersion.overdispersion_segments, ("reward", "segment_rewards"), "policy", True, windows=False
@@ -122,6 +126,7 @@ METRICS: dict[str, Metric] = {
     "action_entropy": Metric(entropy.action_entropy, ("action",), "policy", False),
     "action_entropy_ratio": Metric(entropy.action_entropy_ratio, ("action",), "policy", False),
     "top_action_share": Metric(entropy.top_action_share, ("action",), "policy", False),
+    "unlogged_propensity_share": Metric(entropy.unlogged_propensity_share, ("action",), "policy", False),
     "effective_actions": Metric(actions.effective_actions, ("action",), "policy", False, windows=False),
     "never_taken_actions": Metric(actions.never_taken_actions, ("action",), "policy", False, windows=False),
     "exploration_rate": Metric(
@@ -134,9 +139,11 @@ METRICS: dict[str, Metric] = {
     "critic_gap_by_support": Metric(
         gaps.critic_gap_by_support, ("critic_sample",), "decile", True, windows=False
     ),
-    "goodhart_gap": Metric(gaps.goodhart_gap, ("goodhart",), "policy", True),
-    "goodhart_rank": Metric(gaps.goodhart_rank, ("goodhart_sample",), "policy", True, windows=False),
+    "goodhart_gap": Metric(gaps.goodhart_gap, ("goodhart",), "policy", True, outcome=True),
+    "goodhart_rank": Metric(gaps.goodhart_rank, ("goodhart_sample",), "policy", True, windows=False,
+                            outcome=True),
     "recommended_share": Metric(disagreement.recommended_share, ("pair", "reward"), "pair", False),
+    "top_recommended_share": Metric(entropy.top_recommended_share, ("recommended",), "pair", False),
     "disagreement": Metric(disagreement.disagreement, ("pair", "units"), "pair", False),
     "self_disagreement": Metric(disagreement.self_disagreement, ("pair",), "pair", False),
     "large_disagreement": Metric(disagreement.large_disagreement, ("pair", "units"), "pair", False),

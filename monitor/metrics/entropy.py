@@ -12,7 +12,7 @@ import numpy as np
 from monitor.metrics.estimate import Estimate, missing
 from monitor.metrics.intervals import kish, looks, standard_errors, t_interval, zero_one_interval
 from monitor.metrics.jackknife import MIN_DAYS, Array, delete_one, jackknife, variance_of
-from monitor.metrics.ratios import divide, finish
+from monitor.metrics.ratios import divide, finish, share
 from monitor.metrics.sums import NO_BUCKET, Settings, Sums
 
 MAX_MISSING = 0.01
@@ -48,7 +48,23 @@ def action_entropy_ratio(states: Mapping[str, Sums], settings: Settings) -> Esti
 
 def top_action_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Share of the action taken most often. Its interval needs 7 days: counts of actions know no units."""
-    counts = _counts(states["action"])
+    return _top_share(_counts(states["action"]), settings)
+
+
+def top_recommended_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Share of the action that the candidate recommended most often, as `top_action_share`."""
+    return _top_share(states["recommended"], settings)
+
+
+def unlogged_propensity_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Share of the policy's decisions that were logged with neither a propensity nor a distribution."""
+    sums = states["action"]
+    rows = sums.where(sums.bucket != NO_BUCKET)
+    n = rows.total("n")
+    return share(n - max(rows.total("n_p"), rows.total("n_h")), n)
+
+
+def _top_share(counts: Sums, settings: Settings) -> Estimate:
     n = counts.total("n")
     if not n > 0:
         return missing("no_data", "share")

@@ -56,10 +56,10 @@ def _fired(loaded: Loaded, trips: Mapping[str, Sequence[Trip]], end: int) -> lis
         RecordedFiring(
             trigger=name, action="rollback" if t.policy == candidate and t.acts else "escalate",
             confirmed=True, historical=True, policy=t.policy, key=t.key, window_start=moment(t.start),
-            window_end=moment(t.start + span), value=float("nan"), limit=float("nan"),
+            window_end=moment(t.start + max(span, t.hours)), value=float("nan"), limit=float("nan"),
             message=f"{name} {t.key} was confirmed in a replay",
         )
         for name, found in trips.items()
         for t in found
-        if t.confirmed and t.start + span <= end
+        if t.confirmed and t.start + max(span, t.hours) <= end
     ]

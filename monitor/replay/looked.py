@@ -27,9 +27,15 @@ def windows(
     found = load(
         connection, "metric = ? AND window_start >= ? AND window_start < ?", [metric, start, end]
     )
-    judged = {hour_of(r.window_start) for r in found if usable(r) and (soft is None or r.key in soft)}
+    span = window_hours(config)
+    judged = {
+        hour
+        for r in found
+        if usable(r) and (soft is None or r.key in soft)
+        for hour in range(hour_of(r.window_start), hour_of(r.window_end), span)
+    }
     if name == SINGLE_ROW and not judged:
-        judged = set(range(start, end, window_hours(config)))
+        judged = set(range(start, end, span))
     return sorted(judged)
 
 

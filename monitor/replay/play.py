@@ -15,7 +15,7 @@ from monitor.config import Config, ConfigError, Loaded, did_you_mean
 from monitor.incidents import real_windows
 from monitor.journal import Event, Journal
 from monitor.judge import HISTORY, LETTER_WINDOWS, Judged, judge_windows
-from monitor.readings import closed_end, hour_of, moment, window_hours
+from monitor.readings import closed_end, hour_of, matured_after, moment, window_hours
 from monitor.replay.copy import planted
 from monitor.replay.daily import DAY, Day, days
 from monitor.replay.looked import SINGLE_ROW, breaches, single_rows, windows
@@ -86,9 +86,7 @@ class _Terms:
 
     def wait(self, trigger: str) -> float:
         """Hours from the end of a window until it is judged."""
-        matures = trigger in TRIGGERS and TRIGGERS[trigger].matures
-        lag = self.config.log.lag + (self.config.reward.matures_after if matures else timedelta(0))
-        return lag / timedelta(hours=1)
+        return (self.config.log.lag + matured_after(self.config, trigger)) / timedelta(hours=1)
 
 
 def replay(loaded: Loaded, asked: Asked, *, as_of: datetime, progress: Progress | None) -> list[Stretch]:
@@ -164,9 +162,10 @@ def _stretch(
     seen = {name: {(t.policy, t.key, t.start) for t in (without or {}).get(name, ())} for name in trips}
     tallies = []
     for name, found in trips.items():
-        looked = [w for w in windows(connection, name, config, start, end) if quiet(w)]
-        false = [t for t in found if quiet(t.start)]
-        wrong, wrong_letter = [t for t in false if t.confirmed], [t for t in letter[name] if quiet(t.start)]
+        looked = [w for w in windows(connection, name, config, start, end) if quiet(w, span)]
+        false = [t for t in found if quiet(t.start, max(span, t.hours))]
+        wrong = [t for t in false if t.confirmed]
+        wrong_letter = [t for t in letter[name] if quiet(t.start, max(span, t.hours))]
         tally = Tally(
             name, len(looked), len({t.start for t in false}), alarms(false, span), alarms(wrong, span),
             a_month(alarms(wrong, span), len(looked), span),
@@ -206,7 +205,7 @@ def _judged(
     if terms.progress:
         terms.progress(what, 0, 0)
     begin, last = dict.fromkeys((False, True), start), dict.fromkeys((False, True), end)
-    found = judge_windows(connection, terms.config, terms.baseline, rules, [], begin, last)
+    found = judge_windows(connection, terms.config, terms.baseline, rules, [], begin, last, start)
     trips: dict[str, list[Trip]] = {name: [] for name in rules if name in TRIGGERS}
     for judged in found:
         trips.setdefault(judged.firing.trigger, []).append(_trip(judged))
@@ -215,9 +214,9 @@ def _judged(
 
 def _trip(judged: Judged) -> Trip:
     firing = judged.firing
-    return Trip(
-        firing.policy_id, firing.key, hour_of(firing.window_start), judged.confirmed, not judged.escalate_only
-    )
+    start = hour_of(firing.window_start)
+    acts, hours = not judged.escalate_only, hour_of(firing.window_end) - start
+    return Trip(firing.policy_id, firing.key, start, judged.confirmed, acts, hours=hours)
 
 
 def _by_letter(rules: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -239,7 +238,7 @@ def _advice(
     tally: Tally,
     start: int,
     end: int,
-    quiet: Callable[[int], bool],
+    quiet: Callable[[int, int], bool],
 ) -> list[str]:
     """What the configured confirmation saves, and what a stricter one would have saved."""
     name, span = tally.trigger, terms.span
@@ -257,7 +256,7 @@ def _advice(
             continue
         rule = {name: replace(terms.rules[name], confirm=stricter, confirm_letter=stricter)}
         trips = _judged(connection, terms, rule, start, end, f"trying confirm {stricter[0]} of {stricter[1]}")
-        left = alarms([t for t in trips[name] if t.confirmed and quiet(t.start)], span)
+        left = alarms([t for t in trips[name] if t.confirmed and quiet(t.start, max(span, t.hours))], span)
         if left < tally.alarms:
             saved = tally.alarms - left
             confirm = f"confirm {stricter[0]} of {stricter[1]}"
@@ -265,16 +264,16 @@ def _advice(
     return said
 
 
-def _quiet(terms: _Terms, start: int, end: int) -> tuple[Callable[[int], bool], str]:
-    """Which windows count as unchanged, and how that is known."""
-    change, span = terms.asked.change, terms.span
+def _quiet(terms: _Terms, start: int, end: int) -> tuple[Callable[[int, int], bool], str]:
+    """Which windows (start, hours) count as unchanged, and how that is known."""
+    change = terms.asked.change
     if change is not None:
         at = change.timestamp() / 3600
-        return lambda w: w + span <= at, f"unchanged before {change:%Y-%m-%d %H:%M} UTC, as declared"
+        return lambda w, hours: w + hours <= at, f"unchanged before {change:%Y-%m-%d %H:%M} UTC, as declared"
     policies = {i.body.get("policy", "") for i in terms.events if i.kind == "incident"}
     real = [period for policy in policies for period in real_windows(terms.events, policy)]
     left_out = f", but for {len(real)} incidents acknowledged as real" if real else ""
-    return lambda w: not within(w, span, real), f"assumed to be unchanged{left_out}"
+    return lambda w, hours: not within(w, hours, real), f"assumed to be unchanged{left_out}"
 
 
 def _bounds(connection: duckdb.DuckDBPyConnection, terms: _Terms, as_of: datetime) -> tuple[int, int]:

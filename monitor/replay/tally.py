@@ -18,8 +18,8 @@ Place = tuple[str, str]
 @dataclass(frozen=True)
 class Trip:
     """A window that a trigger tripped in: its policy and key, its first hour, whether the trips before
-    it confirmed it, whether that calls for a rollback (`acts`) or only for people, and the hour of the
-    row that a single-row rule was broken by (`at`)."""
+    it confirmed it, whether that calls for a rollback (`acts`) or only for people, the hour of the
+    row that a single-row rule was broken by (`at`), and how many hours the window has."""
 
     policy: str
     key: str
@@ -27,6 +27,7 @@ class Trip:
     confirmed: bool
     acts: bool = True
     at: float | None = None
+    hours: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class Tally:
 
 
 def alarms(trips: Iterable[Trip], span: int) -> int:
-    """Incidents that these trips make: those of one policy and key with at most 3 windows between them
-    are one."""
-    by_place: dict[Place, list[int]] = {}
+    """Incidents that these trips make: those of one policy and key with at most 3 windows (days, where
+    they are of days) between them are one."""
+    by_place: dict[Place, list[Trip]] = {}
     for trip in trips:
-        by_place.setdefault((trip.policy, trip.key), []).append(trip.start)
+        by_place.setdefault((trip.policy, trip.key), []).append(trip)
     return sum(
-        1 + sum(later - before > (GOOD_WINDOWS + 1) * span for before, later in pairwise(s))
-        for s in (sorted(starts) for starts in by_place.values())
+        1 + sum(b.start - a.start > (GOOD_WINDOWS + 1) * max(span, a.hours) for a, b in pairwise(s))
+        for s in (sorted(found, key=lambda t: t.start) for found in by_place.values())
     )
 
 
@@ -85,14 +86,15 @@ def first_seen(
     without the change too (`before`: policy, key, start). `wait` are hours from a window's end until it
     can be judged; a single row is judged when it is read."""
     seen = [
-        (t.start, t.start + span + wait if t.at is None else t.at)
+        (t.start, t.start + max(span, t.hours) + wait if t.at is None else t.at)
         for t in trips
-        if (t.start + span if t.at is None else t.at) > changed and (t.policy, t.key, t.start) not in before
+        if (t.start + max(span, t.hours) if t.at is None else t.at) > changed
+        and (t.policy, t.key, t.start) not in before
     ]
     if not seen:
         return None
     start, known = min(seen)
-    return Seen(start, int((start - changed // span * span) // span) + 1, known - changed)
+    return Seen(start, max(0, int((start - changed // span * span) // span)) + 1, known - changed)
 
 
 def within(start: int, span: int, periods: Iterable[tuple[datetime, datetime]]) -> bool:

@@ -15,7 +15,10 @@ from monitor.triggers import (
     e_detector,
     entropy_collapse,
     gaps,
+    goodhart,
     log,
+    missing_propensity,
+    overdispersion,
     overrides,
     reward_deviation,
     reward_drop,
@@ -64,6 +67,11 @@ class Trigger:
     def matures(self) -> bool:
         """Whether it waits for rewards to mature."""
         return any(METRICS[metric].matures for metric in self.metrics)
+
+    @property
+    def outcome(self) -> bool:
+        """Whether it waits for outcomes too."""
+        return any(METRICS[metric].outcome for metric in self.metrics)
 
     @property
     def family(self) -> str:
@@ -156,8 +164,25 @@ TRIGGERS: dict[str, Trigger] = {
         escalates=True,
         baseline=True,
     ),
+    "overdispersion": Trigger(
+        overdispersion.overdispersion,
+        ("overdispersion_units",),
+        overdispersion.OverdispersionParams,
+        (1, 1),
+        overdispersion.facts,
+        escalates=True,
+        daily=True,
+        baseline=True,
+    ),
     "goodhart_gap": Trigger(
-        trend.goodhart_gap, ("goodhart_gap",), trend.TrendParams, (1, 1), escalates=True, daily=True
+        goodhart.goodhart_gap,
+        ("goodhart_gap",),
+        goodhart.GoodhartParams,
+        (1, 1),
+        goodhart.facts,
+        escalates=True,
+        daily=True,
+        baseline=True,
     ),
     "model_gap": Trigger(
         gaps.model_gap,
@@ -183,6 +208,22 @@ TRIGGERS: dict[str, Trigger] = {
         overrides.OverridesParams,
         (2, 3),
         overrides.facts,
+        escalates=True,
+        baseline=True,
+    ),
+    "recommendation_collapse": Trigger(
+        entropy_collapse.recommendation_collapse,
+        ("top_recommended_share",),
+        entropy_collapse.RecommendationCollapseParams,
+        (2, 3),
+        escalates=True,
+    ),
+    "missing_propensity": Trigger(
+        missing_propensity.missing_propensity,
+        ("unlogged_propensity_share",),
+        missing_propensity.MissingPropensityParams,
+        (2, 3),
+        missing_propensity.facts,
         escalates=True,
         baseline=True,
     ),

@@ -1,4 +1,4 @@
-"""A policy that stopped exploring: its entropy halved, or it does one thing only."""
+"""A policy that stopped exploring: its entropy halved, or it does, or recommends, one thing only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from monitor.triggers.numbers import number
 from monitor.triggers.windows import clock, pooled, usable
 
 MIN_DECISIONS = 30
+MIN_WINDOWS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class EntropyCollapseParams:
     usual_top: float = math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class RecommendationCollapseParams:
+    """One action in more than `top` of the recommendations is a collapse."""
+
+    top: float = number(0.95, 0, 1)
+
+
 def entropy_collapse(
     series: Mapping[str, Sequence[Reading]], params: EntropyCollapseParams
 ) -> Firing | None:
@@ -38,6 +46,32 @@ def entropy_collapse(
     end.
     """
     return _entropy(series["action_entropy"], params) or _top(series["top_action_share"], params)
+
+
+def recommendation_collapse(
+    series: Mapping[str, Sequence[Reading]], params: RecommendationCollapseParams
+) -> Firing | None:
+    """Trips where a candidate recommends one action in more than .95 of at least 30 decisions, and in the
+    windows before, at least 24 of them, did not do so on average. A baseline holds no candidate, so its
+    own windows are what it is compared with."""
+    shares = [r for r in series["top_recommended_share"] if usable(r)]
+    if not shares or shares[-1] is not series["top_recommended_share"][-1]:
+        return None
+    tested, before = shares[-1], shares[:-1]
+    value, n = tested.estimate.value, tested.estimate.n
+    if n < MIN_DECISIONS or not value > params.top or len(before) < MIN_WINDOWS:
+        return None
+    usual = pooled(before)
+    if not usual <= params.top:
+        return None
+    message = (
+        f"{tested.candidate_id} recommended one action in {value:.4g} of {n:.0f} decisions of "
+        f"{tested.policy_id}, {clock(tested.window_start, tested.window_end)}, above {params.top:g}; in the "
+        f"windows before it was {usual:.4g}."
+    )
+    at, state = (tested.window_start, tested.window_end), {"method": tested.estimate.method, "usual": usual}
+    where = tested.key, tested.policy_id
+    return Firing("recommendation_collapse", *where, *at, value, params.top, message, state)
 
 
 def facts(context: Context) -> dict[str, Any]:

@@ -37,11 +37,6 @@ def disagreement(series: Series, params: TrendParams) -> Firing | None:
     return rise("disagreement", "disagreement", "Disagreement of {policy} with {key}", series, params)
 
 
-def goodhart_gap(series: Series, params: TrendParams) -> Firing | None:
-    """What is optimised runs away from what is wanted: see `rise`."""
-    return rise("goodhart_gap", "goodhart_gap", "The gap from proxy to outcome of {policy}", series, params)
-
-
 def rise(trigger: str, metric: str, what: str, series: Series, params: TrendParams) -> Firing | None:
     """Trips where the one-sided p of an upward trend of the last 14 to 28 days is below .001/K.
 

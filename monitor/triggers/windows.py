@@ -83,10 +83,13 @@ def pooled(readings: Sequence[Reading]) -> float:
 
 def by_day(readings: Sequence[Reading]) -> list[Reading]:
     """One reading a UTC day: `pooled` over its windows, n their sum, no interval; `no_data` where no
-    window has a number."""
+    window has a number. A reading that is of the whole day stays as it is."""
     days = []
     for _, group in groupby(readings, key=lambda reading: reading.window_start.date()):
         windows = list(group)
+        if windows[0].window_end - windows[0].window_start == DAY:
+            days.append(windows[0])
+            continue
         n = sum(decisions(r) for r in windows)
         start = windows[0].window_start.replace(hour=0, minute=0, second=0, microsecond=0)
         unit, value = windows[0].estimate.unit, pooled(windows)
