@@ -63,7 +63,7 @@ def judge_windows(
         return
     on, span = {name: row for name, row in TRIGGERS.items() if name in rules}, window_hours(config)
     behind = {name: outcome_hours(config, name) for name in on}
-    ranges = {name: (begin[r.matures] - behind[name], end[r.matures] - behind[name]) for name, r in on.items()}
+    ranges = {n: (begin[row.matures] - behind[n], end[row.matures] - behind[n]) for n, row in on.items()}
     on = {name: row for name, row in on.items() if not row.daily or _day_closes(*ranges[name], span)}
     back = -(-max((behind[name] for name in on), default=0) // span) * span
     bench = Bench(connection, config, baseline, rules, events, on, first, last, back=back)

@@ -66,9 +66,8 @@ def after(log: SampleLog) -> list[datetime]:
     seen = log.threshold_hour or days.planted
     end = days.end + days.tick
     found = {end}
-    if log.stage == "live" and log.fault is None:
-        found |= set(_at(days, days.tick, begun, end))
-    elif log.trigger in TRIGGERS and TRIGGERS[log.trigger].daily:
+    by_day = log.trigger in TRIGGERS and TRIGGERS[log.trigger].daily
+    if by_day or (log.stage == "live" and log.fault is None):
         found |= set(_at(days, days.tick, begun, end))
     elif log.stage == "live" and (log.trigger or days.window == DAY):
         found |= {seen - HOUR + LAG + i * HOUR for i in range(days.closely // HOUR + 1)}

@@ -57,11 +57,11 @@ def top_recommended_share(states: Mapping[str, Sums], settings: Settings) -> Est
 
 
 def unlogged_propensity_share(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """Share of the policy's decisions that were logged with neither a propensity nor a distribution."""
+    """Share of the policy's decisions that were logged without the propensity of what was done, counted."""
     sums = states["action"]
     rows = sums.where(sums.bucket != NO_BUCKET)
     n = rows.total("n")
-    return share(n - max(rows.total("n_p"), rows.total("n_h")), n)
+    return share(n - rows.total("n_p"), n)
 
 
 def _top_share(counts: Sums, settings: Settings) -> Estimate:

@@ -65,8 +65,8 @@ def _level(series: Series, params: GoodhartParams) -> Firing | None:
         return None
     message = (
         f"The gap from proxy to outcome of {tested.policy_id} on {tested.window_start:%Y-%m-%d} is "
-        f"{value:.4g} sd, above {limit:.4g}: the {params.days} days of the baseline reach {usual:.3g}. What is "
-        "optimised has left what is wanted."
+        f"{value:.4g} sd, above {limit:.4g}: the {params.days} days of the baseline reach {usual:.3g}. "
+        "What is optimised has left what is wanted."
     )
     at = tested.window_start, tested.window_end
     state = {"baseline_mean": params.mean, "baseline_sd": params.sd, "n": tested.estimate.n}

@@ -63,6 +63,17 @@ def test_effective_and_never_taken_actions_equal_naive_numpy(sheet, rows) -> Non
     assert measure(sheet, "never_taken_actions").value == 5 - rows.action.nunique()
 
 
+def test_top_recommendation_and_unlogged_propensities_equal_naive_numpy(sheet, rows) -> None:
+    recommended = rows[(rows.candidate_id == "new") & rows.candidate_action.notna()].candidate_action
+    top = recommended.value_counts().iloc[0] / len(recommended)
+    assert 0 < top < 1
+    found = measure(sheet, "top_recommended_share")
+    assert (found.value, found.n) == (pytest.approx(top, abs=1e-9), len(recommended))
+    unlogged = rows.propensity.isna().mean()
+    assert 0 < unlogged < 1
+    assert measure(sheet, "unlogged_propensity_share").value == pytest.approx(unlogged, abs=1e-9)
+
+
 def test_comparison_of_distributions_equals_naive_numpy(sheet, rows) -> None:
     r = rows[(rows.candidate_id == "new") & rows.cross_agreement.notna()]
     gap = ((1 - r.cross_agreement) - (1 - r.probs_agreement)).mean()

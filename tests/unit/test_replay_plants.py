@@ -128,6 +128,13 @@ def test_trips_with_at_most_three_windows_between_them_are_one_alarm() -> None:
     assert alarms([], 1) == 0
 
 
+def test_trips_of_days_among_windows_of_hours_count_by_the_day() -> None:
+    days = [Trip("p", "", start, True, hours=24) for start in (0, 24, 48, 168)]
+    assert alarms(days, 1) == 2
+    seen = first_seen(days, 58.0, 1, 0.25)
+    assert seen is not None and (seen.start, seen.windows, seen.hours) == (48, 1, 14.25)
+
+
 def test_the_first_window_that_ends_after_the_change_is_window_1() -> None:
     seen = first_seen(trips(90, 98, 103), 100.5, 1, 0.2)
     assert seen is not None
