@@ -40,7 +40,7 @@ class RecordedFiring:
 @dataclass(frozen=True)
 class Verdict:
     """What the gate says about one policy in one stage. `scope` tells what was read: the store,
-    or files given by hand. `exit_code` is that of `monitor gate`."""
+    or files given by hand. `exit_code` is that of `monitor gate`. A `dry` one opens no stage."""
 
     stage: str
     policy: str
@@ -52,6 +52,7 @@ class Verdict:
     config_hash: str
     findings: tuple[Finding, ...]
     firings: tuple[RecordedFiring, ...]
+    dry: bool = False
 
 
 def evaluate(checklist: Checklist, evidence: Evidence) -> list[Finding]:
@@ -92,8 +93,9 @@ def rollback_fired(firings: Iterable[RecordedFiring]) -> bool:
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as plain JSON values (`gates/verdict.schema.json`): outcomes by name, times ISO
-    8601 in UTC, numbers that are not finite as null."""
+    8601 in UTC, numbers that are not finite as null. `dry` is there where it is true."""
     body = {name: getattr(verdict, name) for name in Verdict.__dataclass_fields__}
+    body = {name: value for name, value in body.items() if name != "dry" or value}
     body["findings"] = [{k: _plain(v) for k, v in asdict(f).items()} for f in verdict.findings]
     body["firings"] = [{k: _plain(v) for k, v in asdict(f).items()} for f in verdict.firings]
     return {"schema": 1, **{name: _plain(value) for name, value in body.items()}}

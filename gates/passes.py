@@ -69,6 +69,11 @@ def step_taken(
     return newest if holds and RAMP_STEP in reasons and reasons <= OPEN_AT_A_STEP else None
 
 
+def counts(event: Event) -> bool:
+    """Whether an event is a verdict that counts: a dry one opens nothing and voids nothing."""
+    return event.kind == "verdict" and not event.body.get("dry")
+
+
 def newest_verdict(
     events: Iterable[Event],
     *,
@@ -86,7 +91,7 @@ def newest_verdict(
     verdicts = [
         (said, e.seq, e)
         for e in events
-        if e.kind == "verdict"
+        if counts(e)
         and all(e.body.get(name) == value for name, value in wanted.items() if value is not None)
         and (said := instant_of(e.body.get("as_of"))) is not None
         and said <= as_of
@@ -110,7 +115,7 @@ def last_good(events: Iterable[Event], policy: str, as_of: datetime) -> str | No
     passed = [
         e
         for e in known
-        if e.kind == "verdict"
+        if counts(e)
         and e.body.get("stage") in LIVE
         and e.body.get("policy") != policy
         and _passed(e)

@@ -65,12 +65,12 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
         grid.add_row(outcome, item, says)
     console.print()
     console.print(grid)
-    for line in _unconfirmed(verdict.firings):
+    for line in unconfirmed(verdict.firings):
         console.print()
         console.print(text(line))
     for firing in [f for f in verdict.firings if f.confirmed][-FIRINGS_SHOWN:]:
         console.print()
-        console.print(text(_fired(firing)), style="red" if firing.confirmed else "")
+        console.print(text(fired(firing)), style="red" if firing.confirmed else "")
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -91,10 +91,11 @@ def next_step(verdict: Verdict) -> str:
         EXIT_FIRING: "Do not promote: a rollback was called for in the evidence window, see the firings.",
     }[verdict.exit_code]
     let_pass = ", ".join(dict.fromkeys(f.item for f in verdict.findings if f.waived))
-    return f"{said} Waived: {let_pass}." if let_pass else said
+    said += f" Waived: {let_pass}." if let_pass else ""
+    return f"{said} A dry run: this verdict opens no stage." if verdict.dry else said
 
 
-def _unconfirmed(firings: Sequence[RecordedFiring]) -> list[str]:
+def unconfirmed(firings: Sequence[RecordedFiring]) -> list[str]:
     """One line for trips that no second window confirmed, and one where more fired than is shown."""
     single = Counter(f"{f.trigger} {f.key}".strip() for f in firings if not f.confirmed)
     lines = []
@@ -118,7 +119,7 @@ def _role(found: Finding) -> str:
     return {"signal": "(signal)", "sign_off": "(sign-off)"}.get(found.role, "")
 
 
-def _fired(firing: RecordedFiring) -> str:
+def fired(firing: RecordedFiring) -> str:
     """One paragraph about a firing."""
     state = "confirmed" if firing.confirmed else "not confirmed"
     when = "historical, nothing was done" if firing.historical else firing.action

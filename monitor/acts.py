@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gates.checklist import load as load_checklist
+from gates.passes import counts
 from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
 from monitor.acting import effective_level
 from monitor.chain import file_digest
@@ -74,7 +75,9 @@ def attest(
     store = store_of(loaded)
     store.create()
     with Journal(store.journal) as journal:
-        given_on = journal.newest("verdict", subject=policy, having=lambda e: e.body["stage"] in known[item])
+        given_on = journal.newest(
+            "verdict", subject=policy, having=lambda e: counts(e) and e.body["stage"] in known[item]
+        )
         body["verdict_seq"] = given_on.seq if given_on else None
         journal.append("attest", policy, body, at=at)
     return f"{item} of {policy} signed by {by}: {body['verdict']}, until {until:%Y-%m-%d}"

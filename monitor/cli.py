@@ -11,7 +11,7 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -141,30 +141,35 @@ def schedule(
 
 @app.command()
 def gate(
-    stage: Annotated[str, typer.Option("--stage", help="offline, shadow, limited or full.")],
+    stage: Annotated[str | None, typer.Option("--stage", help="offline, shadow, limited or full.")] = None,
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    format: Annotated[
+        str, typer.Option("--format", help="On stdout: table, json, junit, markdown or github.")
+    ] = "table",
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", help="Also write it to this file: .json, .xml (JUnit), .md, else --format."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Nothing on stdout: the exit code says it.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Mark the stored verdict as dry: it opens no stage.")
+    ] = False,
 ) -> None:
     """Judge one stage from what is stored. Exit code 0 only for PASS; 1 fail, 3 hold, 4 error, 5 rollback."""
-    from gates.evaluate import to_json
-    from gates.table import table
     from monitor import config as configuration
-    from monitor import verdicts
+    from monitor import gating, verdicts
 
-    if format not in ("table", "json"):
-        _usage(f"--format {format} is not available; it is table or json")
+    if stage is None:
+        _usage("--stage is missing: offline, shadow, limited or full")
+    report = gating.Report(format, output or [], quiet, _colour(), _width())
+    report.refuse_mistakes()
     loaded = configuration.load(config)
     try:
-        verdict = verdicts.gate(loaded, stage=stage, as_of=_as_of(as_of))
+        verdict = verdicts.gate(loaded, stage=stage, as_of=_as_of(as_of), dry=dry_run)
     except ValueError as error:
         _usage(str(error))
-    if format == "json":
-        typer.echo(json.dumps(to_json(verdict), indent=2, allow_nan=False))
-    else:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        typer.echo(table(verdict, colour=colour, width=_width()), nl=False)
-    raise typer.Exit(verdict.exit_code)
+    raise typer.Exit(gating.tell(verdict, report, out=_out, say=_say))
 
 
 @app.command()
@@ -194,8 +199,7 @@ def evaluate(
     if format == "json":
         typer.echo(json.dumps(to_json(found), indent=2, allow_nan=False))
     else:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        typer.echo(table(found, colour=colour, width=_width()), nl=False)
+        typer.echo(table(found, colour=_colour(), width=_width()), nl=False)
 
 
 @app.command()
@@ -300,8 +304,7 @@ def status(
     from monitor import config as configuration
     from monitor.status import lines
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in lines(configuration.load(config), _as_of(as_of), windows, colour=colour):
+    for line in lines(configuration.load(config), _as_of(as_of), windows, colour=_colour()):
         typer.echo(line)
 
 
@@ -671,6 +674,14 @@ def _moment(option: str, given: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _out(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
 def _width() -> int:
     import shutil
 
@@ -681,7 +692,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _usage(text: str) -> Any:
+def _usage(text: str) -> NoReturn:
     _say(text)
     raise typer.Exit(EXIT_USAGE)
 

@@ -20,6 +20,7 @@ from alerts.pipeline import DeliveryReport, deliver, enqueue
 from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
+from gates.passes import counts
 from monitor import __version__, acting, capture, expectations, pii, readings, retention, rules
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.config import Config, ConfigError, Loaded
@@ -277,7 +278,7 @@ def _stage_verdict(
     verdict = verdict_of(journal, loaded, terms.stage, as_of)
     body = to_json(verdict)
     last = journal.newest(
-        "verdict", subject=verdict.policy, having=lambda e: e.body["stage"] == verdict.stage
+        "verdict", subject=verdict.policy, having=lambda e: counts(e) and e.body["stage"] == verdict.stage
     )
     if last and not news and all(last.body[k] == body[k] for k in SAME_VERDICT):
         return verdict

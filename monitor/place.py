@@ -81,7 +81,7 @@ def refuse_in_the_past(place: Place) -> None:
         if e.at > place.at
         and (
             (e.kind in stages.ROAD and place.policy in (e.subject, e.body.get("policy")))
-            or (e.kind == "verdict" and e.subject == place.policy and e.body.get("exit_code") in (1, 5))
+            or (passes.counts(e) and e.subject == place.policy and e.body.get("exit_code") in (1, 5))
         )
     ]
     if later:

@@ -44,7 +44,7 @@ class Road:
 
 def road(events: Sequence[Event], policy: str, as_of: datetime, cooldown: timedelta) -> Road:
     """The road of one policy, from the events of `KINDS`."""
-    verdicts = [e for e in events if e.kind == "verdict" and e.body.get("policy") == policy]
+    verdicts = [e for e in events if passes.counts(e) and e.body.get("policy") == policy]
     stage, since = _here(events, verdicts, policy, as_of)
     if stage is None:
         return Road(policy, {})

@@ -28,13 +28,14 @@ from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 
 
-def gate(loaded: Loaded, *, stage: str, as_of: datetime) -> Verdict:
-    """Judge one stage from what is stored and append the verdict. Raises ConfigError, ValueError."""
+def gate(loaded: Loaded, *, stage: str, as_of: datetime, dry: bool = False) -> Verdict:
+    """Judge one stage from what is stored and append the verdict, marked where it is `dry`. Raises
+    ConfigError, ValueError."""
     stage = stages.stage_named(stage)
     store = store_of(loaded)
     store.create()
     with opened_journal(store) as journal:
-        verdict = verdict_of(journal, loaded, stage, as_of)
+        verdict = replace(verdict_of(journal, loaded, stage, as_of), dry=dry)
         journal.append("verdict", verdict.policy, to_json(verdict), at=as_of)
     return verdict
 

@@ -17,6 +17,7 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
+        *("gating",),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving", "road", "road_lines"),
         *("mining", "day_readings"),

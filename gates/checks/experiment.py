@@ -12,6 +12,7 @@ from gates.checks.check import Params
 from gates.evidence import Evidence
 from gates.needs import daily_volume, needed, shown
 from gates.outcome import Finding, Outcome, finding
+from gates.passes import counts
 
 MISMATCH = 1000.0
 TRAFFIC_P = 0.001
@@ -152,7 +153,7 @@ def _novelty(params: Params, evidence: Evidence) -> Iterator[Finding]:
 def _promised(evidence: Evidence) -> tuple[float, float] | None:
     """The interval of the newest offline verdict on this policy that has one."""
     for event in reversed(list(evidence.events("verdict"))):
-        if event.subject != evidence.policy or event.body.get("stage") != OFFLINE:
+        if not counts(event) or event.subject != evidence.policy or event.body.get("stage") != OFFLINE:
             continue
         for said in event.body.get("findings", []):
             ends = said.get("low"), said.get("high")

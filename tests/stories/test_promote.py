@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from gates.checklist import load as load_checklist
+from gates.evaluate import to_json
 from gates.outcome import Outcome
 from gates.stages import FULL, LIMITED, OFFLINE, SHADOW
-from monitor import acts, promotion
+from monitor import acts, promotion, verdicts
 from monitor.config import ConfigError
 from monitor.journal import Event
 from monitor.promotion import Refused
@@ -103,6 +104,22 @@ def test_without_a_verdict_there_is_no_way_on(plant: Plant) -> None:
 def test_another_verdict_is_no_pass(plant: Plant, changed: dict[str, Any], said: str) -> None:
     judged(plant, OFFLINE, changed.pop("at", NOW - DAY), changed.pop("open_", ()), **changed)
     refused(plant, said, "shadow")
+
+
+def test_a_dry_verdict_neither_opens_a_stage_nor_shuts_one(plant: Plant) -> None:
+    judged(plant, OFFLINE, NOW - DAY, dry=True)
+    refused(plant, "it needs a PASS of offline_validation, and it has none", "shadow")
+    judged(plant, OFFLINE, NOW - DAY)
+    judged(plant, OFFLINE, NOW, ("straddles",), dry=True)
+    promote(plant, "shadow")
+
+
+def test_a_dry_verdict_is_stored_as_such_and_is_otherwise_the_same(plant: Plant) -> None:
+    wet = verdicts.gate(plant.loaded, stage="shadow", as_of=NOW)
+    dry = verdicts.gate(plant.loaded, stage="shadow", as_of=NOW, dry=True)
+    assert to_json(dry) == to_json(wet) | {"dry": True}
+    stored = [e.body for e in plant.events("verdict")]
+    assert stored[1] == stored[0] | {"dry": True} and "dry" not in stored[0]
 
 
 def test_a_pass_from_before_the_stage_was_entered_does_not_count(plant: Plant) -> None:
