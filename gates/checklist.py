@@ -126,7 +126,7 @@ def _item(document: Any, position: int, errors: list[tuple[int, str]]) -> Item |
     for key in FLAGS:
         if not isinstance(given.get(key, False), bool):
             wrong(key, f"'{key}' must be true or false, not {given[key]!r}")
-    if given.get("two_person") is True and not CHECKS[check].sign_off:
+    if given.get("two_person") is True and not (CHECKS[check].sign_off or CHECKS[check].attestable):
         wrong("two_person", f"'two_person' belongs to a sign-off, and check '{check}' is none")
     params = _params(check, given, wrong)
     if len(errors) > before:

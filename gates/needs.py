@@ -136,6 +136,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "too many recommendations lie outside the envelope",
         "a candidate that recommends only what the envelope allows",
     ),
+    "grade_b_unsigned": (
+        "propensities are densities (evidence grade B), and nobody has signed for them",
+        "`monitor attest` for the item by a person; it opens shadow mode only",
+    ),
+    "grade_b_disagrees": (
+        "estimated propensities speak against what was signed",
+        "logged propensities, or a candidate and an evaluation that agree with the log",
+    ),
     "no_scenarios": (
         "no scenarios are declared",
         "`monitor scenarios mine --output scenarios.csv`, its labels, and `scenarios:` in monitor.yaml",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gates.checklist import load as load_checklist
+from gates.checks import CHECKS
 from gates.passes import counts
 from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
 from monitor.acting import effective_level
@@ -60,7 +61,7 @@ def attest(
     known: dict[str, set[str]] = {}
     for stage in STAGES:
         for listed in load_checklist(stage, folder).items:
-            if listed.role == "sign_off":
+            if listed.role == "sign_off" or (listed.role == "guardrail" and CHECKS[listed.check].attestable):
                 known.setdefault(listed.item, set()).add(stage)
     if item not in known:
         hint = f"{did_you_mean(item, known)}; it is one of {', '.join(sorted(known))}"

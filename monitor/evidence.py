@@ -136,6 +136,7 @@ class StoreEvidence:
             "max_rejects": config.log.max_rejects,
             "decisions_per_day": self._rows() / days,
             "reward_range": config.reward.range,
+            "densities": config.log.propensity == "density",
             "expectations_off": config.expectations_off,
             "experiment": self._experiment(),
             "units_return": config.unit != "decision",

@@ -24,6 +24,7 @@ from gates.checks.training import data_volume, hyperparameters, policy_age
 from gates.checks.worst_case import worst_case
 
 ANY = 1e12
+FITTED = ("estimated_snips", "estimated_snips_low", "estimated_snips_high", "propensity_calibration")
 SIGNED = ("attest", "promote", "adopt")
 later = partial(Check, not_built, built=False)
 days = partial(Number, low=1, high=3650)
@@ -36,13 +37,18 @@ CHECKS: dict[str, Check] = {
         held_out_value,
         {"max_lift": Number(0.5, 0, ANY)},
         metrics=("snips", "leaked_decisions", "snips_dr_difference", "lift"),
-        shown=("ips", "dr", "ess", "reward_mean", "reward_q99"),
+        shown=("ips", "dr", "ess", "reward_mean", "reward_q99", *FITTED),
+        attestable=True,
     ),
     "beats_baseline": Check(
-        beats_baseline, {"margin": Number(0.0, -ANY, ANY)}, metrics=("lift",), shown=("ess",)
+        beats_baseline,
+        {"margin": Number(0.0, -ANY, ANY)},
+        metrics=("lift",),
+        shown=("ess", "reward_mean", *FITTED),
+        attestable=True,
     ),
     "constraint_value": Check(
-        constraint_value, {"hard_limit": share(0.001)}, metrics=("offpolicy_cost",)
+        constraint_value, {"hard_limit": share(0.001)}, metrics=("offpolicy_cost",), attestable=True
     ),
     "reward_hacking": Check(
         reward_hacking,
@@ -62,6 +68,7 @@ CHECKS: dict[str, Check] = {
             "state_tail_lift", "state_tail_outside", "recommended_outside", "worst_episodes_lift",
             "worst_episodes_outside", "segment_lift", "segment_ess",
         ),
+        attestable=True,
     ),
     "hyperparameters": Check(
         hyperparameters,

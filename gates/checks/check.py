@@ -36,7 +36,8 @@ class Check:
 
     `metrics`: the estimates a PASS rests on; `shown`: estimates that are only told in the message
     (their absence changes nothing); `events`: the kinds of journal events it reads. `sign_off`: it
-    judges a person's word. `built` False: it is codified and cannot be judged yet; it never passes.
+    judges a person's word. `attestable`: where propensities are missing, a sign-off of the item (`attest`)
+    may stand for the estimates. `built` False: it is codified and cannot be judged yet; it never passes.
     """
 
     function: Function
@@ -45,4 +46,5 @@ class Check:
     shown: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     sign_off: bool = False
+    attestable: bool = False
     built: bool = True

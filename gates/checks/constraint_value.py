@@ -7,6 +7,7 @@ from typing import Any
 
 from gates.bounds import at_most
 from gates.checks.check import Params
+from gates.checks.grade import graded
 from gates.evidence import Evidence
 from gates.needs import daily_volume, needed, shown
 from gates.outcome import Finding, Outcome, finding
@@ -22,13 +23,16 @@ def constraint_value(params: Params, evidence: Evidence) -> list[Finding]:
     PASS: upper end ≤ d_k, for a hard constraint ≤ `hard_limit`, since no upper end is ever 0. FAIL:
     lower end above it. INCONCLUSIVE: `no_constraint` where none is declared, `episode_cost_not_estimated`
     where the costs of episodes are meant, which are not estimated off-policy; else the estimate's reason.
+    Where propensities are missing, a sign-off on an external evaluation (grade C) may stand for them.
     """
     rules = evidence.facts.get("constraints") or {}
     if not rules:
         message = "no constraint is declared, so it cannot be told whether the candidate would keep one."
         reason = "no_constraint"
         return [finding(Outcome.INCONCLUSIVE, message, needed(reason), reason=reason)]
-    return [_constraint(name, rule, float(params["hard_limit"]), evidence) for name, rule in rules.items()]
+    hard_limit = float(params["hard_limit"])
+    judged = [_constraint(name, rule, hard_limit, evidence) for name, rule in rules.items()]
+    return [graded(found, params, evidence) for found in judged]
 
 
 def _constraint(name: str, rule: Mapping[str, Any], hard_limit: float, evidence: Evidence) -> Finding:

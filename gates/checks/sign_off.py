@@ -25,7 +25,7 @@ def sign_off(params: Params, evidence: Evidence) -> list[Finding]:
     FAIL: refused. INCONCLUSIVE: `signoff_missing`, `signoff_incomplete`, `signoff_expired`, `signoff_void`
     (its evidence is not what it was); with `two_person`, `signoff_one_person` or `proposer_unknown`.
     """
-    return [_judge(params["item"], evidence, None, "a person's approval", _two_person(params))]
+    return [signed(params["item"], evidence, None, "a person's approval", asks_two(params))]
 
 
 def review(params: Params, evidence: Evidence) -> list[Finding]:
@@ -35,7 +35,7 @@ def review(params: Params, evidence: Evidence) -> list[Finding]:
     """
     share, labelled = float(params["sensible"]), float(params["labelled"])
     asked = f"{shown(labelled)} of the largest disagreements labelled, {shown(100 * share)} % sensible"
-    return [_judge(params["item"], evidence, None, asked, _two_person(params))]
+    return [signed(params["item"], evidence, None, asked, asks_two(params))]
 
 
 def red_team(params: Params, evidence: Evidence) -> list[Finding]:
@@ -43,10 +43,10 @@ def red_team(params: Params, evidence: Evidence) -> list[Finding]:
     (`signoff_void`) once the reward is another one."""
     age = timedelta(days=float(params["max_age_days"]))
     asked = "a red-team report on the reward function"
-    return [_judge(params["item"], evidence, age, asked, _two_person(params), on_reward=True)]
+    return [signed(params["item"], evidence, age, asked, asks_two(params), on_reward=True)]
 
 
-def _judge(
+def signed(
     item: str,
     evidence: Evidence,
     max_age: timedelta | None,
@@ -55,6 +55,7 @@ def _judge(
     *,
     on_reward: bool = False,
 ) -> Finding:
+    """Whether a person's newest word on the item holds: PASS, else why not and what is asked."""
     found = [e for e in evidence.events("attest") if _is_about(e, item, evidence)]
     command = f"`monitor attest --item {item}` by a person: {asked}"
     if not found:
@@ -125,7 +126,7 @@ def _alone(event: Event, evidence: Evidence) -> tuple[str, str] | None:
     return None
 
 
-def _two_person(params: Params) -> bool:
+def asks_two(params: Params) -> bool:
     return bool(params.get("two_person"))
 
 

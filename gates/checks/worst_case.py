@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gates.bounds import at_least, at_most, broken, difference, interval, unjudged
 from gates.checks.check import Params
+from gates.checks.grade import graded
 from gates.evidence import Evidence
 from gates.needs import counted, daily_volume, needed, shown
 from gates.outcome import Finding, Outcome, finding
@@ -28,17 +29,20 @@ def worst_case(params: Params, evidence: Evidence) -> list[Finding]:
     where none can be. PASS: lower end ≥ −`margin`. Where an envelope is declared, the share of
     recommendations outside of it is at most `outside`, on the whole and in each of these places.
     What cannot be told has its reason and never passes; one finding where not even the lift can be.
+    Where propensities are missing, a sign-off on an external evaluation (grade C) may stand for them.
     """
     lift = evidence.estimate("lift")
     if broken(lift) is not None:
-        return [unjudged("the candidate's worst case", lift, str(broken(lift)), metric="lift")]
+        blind = unjudged("the candidate's worst case", lift, str(broken(lift)), metric="lift")
+        return [graded(blind, params, evidence)]
     found = [_outcomes(params, evidence), *_states(params, evidence)]
     if evidence.facts.get("episodes"):
         what = "lift in the incumbent's worst tenth of episodes"
         found.append(_not_below(what, "worst_episodes_lift", "", params, evidence))
     if evidence.facts.get("envelope"):
         found.append(_envelope(float(params["outside"]), evidence))
-    return [*found, _segments(params, evidence)]
+    found.append(_segments(params, evidence))
+    return [graded(one, params, evidence) for one in found]
 
 
 def _outcomes(params: Params, evidence: Evidence) -> Finding:

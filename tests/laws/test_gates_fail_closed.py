@@ -208,7 +208,7 @@ def test_no_stage_passes_on_evidence_of_which_every_number_is_broken(stage, data
                 "expires": "2027-01-01",
             },
         )
-        for item in ("review", "red_team")
+        for item in ("review", "red_team", *(n for n, check in CHECKS.items() if check.attestable))
     ]
     verdict = judge(load(stage), replace(evidence(spoiled, signed), stage=stage))
     assert verdict.outcome is not Outcome.PASS and verdict.exit_code not in (0, 5)

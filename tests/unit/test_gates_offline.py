@@ -1,12 +1,12 @@
 """Offline validation beside the candidate's value: constraints, and how the candidate was trained."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gates.checks import CHECKS
-from gates.given import Given
+from gates.given import Given, GivenEvent
 from gates.outcome import Outcome
 from monitor.metrics.estimate import LEVEL, Estimate, exact, missing
 
@@ -18,9 +18,9 @@ def around(value, low, high, n=10_000.0, reason=None):
     return Estimate(value, low, high, LEVEL, n, "", "by hand", reason)
 
 
-def run(check, facts=None, estimates=None, params=None, journal=()):
+def run(check, facts=None, estimates=None, params=None, journal=(), stage="offline_validation"):
     evidence = Given(
-        "offline_validation", "v7", AS_OF, facts={"decisions_per_day": 1000.0, **(facts or {})},
+        stage, "v7", AS_OF, facts={"decisions_per_day": 1000.0, **(facts or {})},
         estimates=estimates or {}, journal=journal,
     )  # fmt: skip
     numbers = {name: number.default for name, number in CHECKS[check].params.items()}
@@ -53,7 +53,7 @@ def cost(slow, crash):
         (around(0.12, 0.1, 0.14), HOLD, "straddles"),
         (around(0.12, 0.101, 0.14), FAIL, "limit"),
         (around(0.01, 0.0, 0.02, reason="low_ess"), HOLD, "low_ess"),
-        (missing("missing_propensity"), NO_DATA, "missing_propensity"),
+        (missing("missing_propensity"), HOLD, "missing_propensity"),  # a sign-off could stand for them
         (around(math.nan, math.nan, math.nan), NO_DATA, "non_finite"),
     ],
 )
@@ -264,7 +264,7 @@ def test_small_segments_are_listed_and_not_judged_and_never_all_of_them():
     few = {("segment_lift", "south"): around(-0.5, -0.6, -0.4, 199)}
     found = worst(few)[-1]
     assert (found.outcome, found.key) == (PASS, "north")
-    assert found.message.endswith("Not judged: south (199 decisions, effective 500).")
+    assert "Not judged: south (199 decisions, effective 500)." in found.message
     thin = {("segment_ess", "north"): around(99, 99, 99)}
     assert said(worst({**few, **thin})[-1:]) == [(HOLD, "small_segments")]
     assert worst({**few, **thin}, n=100)[-1].outcome is FAIL
@@ -290,7 +290,7 @@ def test_a_log_without_numeric_states_episodes_or_envelope_has_fewer_places_and_
 @pytest.mark.parametrize(
     ("lift", "outcome", "reason"),
     [
-        (missing("missing_propensity"), NO_DATA, "missing_propensity"),
+        (missing("missing_propensity"), HOLD, "missing_propensity"),
         (missing("no_data"), NO_DATA, "no_data"),
         (around(0.1, 0.05, 0.15, reason="stale"), NO_DATA, "stale"),
         (around(0.1, 0.05, 0.15, reason="low_ess"), HOLD, "low_ess"),
@@ -375,3 +375,160 @@ def test_labels_count_only_where_they_can_be_read_and_were_given_for_this_reward
 def test_without_scenarios_it_is_said_how_to_get_some():
     [found] = run("reward_hacking", {"scenarios": None}, RANKS)
     assert said([found]) == [(HOLD, "no_scenarios")] and "monitor scenarios mine" in found.needs
+
+
+# evidence grades: what holds without logged propensities
+
+DECLARED = {"training": "until", "held_out": True, "constraints": RULES}
+BLIND = {
+    ("snips", ""): missing("missing_propensity"), ("lift", ""): missing("missing_propensity"),
+    ("ips", ""): missing("missing_propensity"), ("dr", ""): missing("missing_propensity"),
+    ("leaked_decisions", ""): exact(0, 10_000, ""), ("reward_mean", ""): around(0.4, 0.39, 0.41),
+    ("reward_q99", ""): exact(1, 10_000, ""), **cost(*[missing("missing_propensity")] * 2),
+}  # fmt: skip
+ESTIMATED = {
+    ("estimated_snips", ""): around(0.5, 0.47, 0.53), ("estimated_snips_low", ""): exact(0.45, 10_000, ""),
+    ("estimated_snips_high", ""): exact(0.55, 10_000, ""), ("propensity_calibration", ""): exact(1.1, 9, ""),
+}  # fmt: skip
+GRADED = ("held_out_value", "beats_baseline", "constraint_value", "worst_case")
+WORD = {
+    "by": "ana", "reason": "replayed in the simulator", "evidence": "https://reports/7",
+    "evidence_digest": "address:0", "verdict": "approved", "expires": "2026-06-01", "policy": "v7",
+}  # fmt: skip
+
+
+def by_word(check, changes=None, estimates=None, facts=None, stage="offline_validation", **params):
+    """The findings of a check without propensities, with a sign-off of its item."""
+    event = GivenEvent("attest", AS_OF - timedelta(days=1), "v7", {"item": check, **WORD, **(changes or {})})
+    return run(
+        check, {**DECLARED, **(facts or {})}, {**BLIND, **(estimates or {})}, params, [event], stage
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("check", GRADED)
+def test_without_propensities_nothing_passes_before_a_sign_off_and_it_is_said_what_could(check):
+    assert CHECKS[check].attestable
+    for found in run(check, DECLARED, BLIND):
+        assert (found.outcome, found.reason) == (HOLD, "missing_propensity")
+        assert "Grade C is possible: an external evaluation" in found.message
+        assert f"Nobody has signed off {check} for v7." in found.message
+        assert f"`monitor attest --item {check}`" in found.needs and "shadow mode only" in found.needs
+
+
+@pytest.mark.parametrize("check", GRADED)
+def test_an_external_evaluation_with_a_sign_off_passes_as_grade_c(check):
+    for found in by_word(check):
+        assert found.outcome is PASS, found.message
+        assert "Evidence grade C: an external evaluation. " in found.message
+        assert "approved by ana" in found.message and "opens shadow mode only" in found.message
+
+
+@pytest.mark.parametrize("check", GRADED)
+@pytest.mark.parametrize(
+    ("changes", "outcome", "reason"),
+    [
+        ({"expires": "2026-03-16"}, HOLD, "signoff_expired"),
+        ({"evidence": ""}, HOLD, "signoff_incomplete"),
+        ({"evidence_digest": "file:1"}, HOLD, "signoff_void"),
+        ({"verdict": "refused"}, FAIL, "signoff_refused"),
+        ({"policy": "v6"}, HOLD, "missing_propensity"),
+        ({"item": "review"}, HOLD, "missing_propensity"),
+    ],
+)
+def test_a_sign_off_that_does_not_hold_lets_nothing_pass(check, changes, outcome, reason):
+    assert set(said(by_word(check, changes))) == {(outcome, reason)}
+
+
+@pytest.mark.parametrize("check", GRADED)
+def test_two_persons_are_asked_for_where_the_checklist_says_so(check):
+    assert set(said(by_word(check, two_person=True))) == {(HOLD, "proposer_unknown")}
+    assert set(said(by_word(check, {"proposer": "ana"}, two_person=True))) == {(HOLD, "signoff_one_person")}
+    assert set(said(by_word(check, {"proposer": "bo"}, two_person=True))) == {(PASS, None)}
+
+
+@pytest.mark.parametrize("check", GRADED)
+@pytest.mark.parametrize("stage", ["shadow_mode", "limited_deployment", "full_deployment"])
+def test_a_word_in_place_of_propensities_opens_nothing_but_shadow_mode(check, stage):
+    assert set(said(by_word(check, stage=stage))) == {(NO_DATA, "missing_propensity")}
+
+
+@pytest.mark.parametrize("check", GRADED)
+@pytest.mark.parametrize("reason", ["no_data", "stale", "low_ess", "rejects", "propensity", "non_finite"])
+def test_a_sign_off_stands_for_missing_propensities_and_for_nothing_else(check, reason):
+    blind = {key: missing(reason) for key in BLIND if key[0] in ("snips", "lift", "offpolicy_cost")}
+    assert PASS not in {f.outcome for f in by_word(check, estimates=blind)}
+
+
+def test_estimated_propensities_that_carry_the_item_make_it_grade_b():
+    [held] = run("held_out_value", DECLARED, {**BLIND, **ESTIMATED})
+    assert said([held]) == [(HOLD, "missing_propensity")] and "Grade B is possible" in held.message
+    for check in ("held_out_value", "beats_baseline"):
+        [found] = by_word(check, estimates=ESTIMATED)
+        assert found.outcome is PASS and "Evidence grade B: with estimated propensities" in found.message
+        assert "0.5 (0.47 to 0.53), 0.45 to 0.55 were the odds" in found.message
+        assert "off by a factor of 2, calibration 1.1" in found.message
+    [found] = by_word("held_out_value", estimates=ESTIMATED)
+    assert (found.metric, found.value, found.low) == ("estimated_snips", 0.5, 0.47)
+    for check in ("constraint_value", "worst_case"):
+        assert all("Evidence grade C" in f.message for f in by_word(check, estimates=ESTIMATED))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "says", "outcome", "reason"),
+    [
+        (0.42, 0.55, 0.0, "Evidence grade B", PASS, None),
+        (0.41, 0.55, 0.0, "Evidence grade C", PASS, None),  # the logged mean may be .41
+        (0.41, 0.55, 0.01, "Evidence grade B", PASS, None),
+        (0.2, 0.38, 0.0, "0.2 to 0.38 were the odds", HOLD, "grade_b_disagrees"),  # and is at least .39
+        (0.2, 0.38, 0.02, "Evidence grade C", PASS, None),
+        (math.nan, 0.55, 0.0, "Evidence grade C", PASS, None),
+    ],
+)
+def test_the_sensitivity_bound_must_carry_the_lift_and_one_against_it_stops_the_sign_off(
+    low, high, margin, says, outcome, reason
+):
+    bounds = {
+        ("estimated_snips_low", ""): around(low, low, low),
+        ("estimated_snips_high", ""): around(high, high, high),
+    }  # fmt: skip
+    [found] = by_word("beats_baseline", estimates={**ESTIMATED, **bounds}, margin=margin)
+    assert said([found]) == [(outcome, reason)] and says in found.message
+
+
+def test_declarations_leakage_and_believable_values_are_asked_for_by_word_too():
+    [found] = by_word("held_out_value", facts={"training": None})
+    assert said([found]) == [(HOLD, "training_undeclared")]
+    assert said(by_word("held_out_value", facts={"held_out": False})) == [(HOLD, "held_out_undeclared")]
+    leaked = {("leaked_decisions", ""): exact(3, 100, "")}
+    assert said(by_word("held_out_value", estimates=leaked)) == [(FAIL, "leakage")]
+    unknown = {("leaked_decisions", ""): missing("no_data")}
+    assert said(by_word("held_out_value", estimates=unknown)) == [(NO_DATA, "no_data")]
+    wild = {**ESTIMATED, ("estimated_snips", ""): around(0.8, 0.7, 0.9)}  # twice the logged .4
+    assert said(by_word("held_out_value", estimates=wild)) == [(HOLD, "too_good")]
+    nothing = {**ESTIMATED, ("reward_mean", ""): missing("no_data")}
+    assert said(by_word("held_out_value", estimates=nothing)) == [(HOLD, "too_good")]
+
+
+def test_what_is_not_estimated_at_all_is_not_signed_away():
+    rules = {"wear": {"limit": 5.0, "hard": False, "measure": "episode_cost"}}
+    found = by_word("constraint_value", facts={"constraints": rules})
+    assert said(found) == [(HOLD, "episode_cost_not_estimated")]
+    assert said(by_word("constraint_value", facts={"constraints": {}})) == [(HOLD, "no_constraint")]
+
+
+def test_a_pass_on_logged_propensities_is_grade_a_and_densities_are_grade_b_with_a_sign_off():
+    good = cost(around(0.08, 0.06, 0.09), around(0, 0, 0.0005))
+    facts = {"constraints": RULES}
+    assert all("Evidence grade A: propensities were logged." in f.message
+               for f in run("constraint_value", facts, good))  # fmt: skip
+    dense = {**facts, "densities": True}
+    assert set(said(run("constraint_value", dense, good))) == {(HOLD, "grade_b_unsigned")}
+    signed = by_word("constraint_value", estimates=good, facts=dense)
+    assert all(f.outcome is PASS and "Evidence grade B: propensities are densities" in f.message
+               for f in signed)  # fmt: skip
+    refused = by_word("constraint_value", {"verdict": "refused"}, good, dense)
+    assert set(said(refused)) == {(FAIL, "signoff_refused")}
+    live = by_word("constraint_value", estimates=good, facts=dense, stage="limited_deployment")
+    assert set(said(live)) == {(HOLD, "grade_b_unsigned")}
+    bad = cost(around(0.2, 0.15, 0.3), around(0, 0, 0.0005))
+    assert said(by_word("constraint_value", estimates=bad, facts=dense))[0] == (FAIL, "limit")
