@@ -71,7 +71,8 @@ def step_taken(
 
 def counts(event: Event) -> bool:
     """Whether an event is a verdict that counts: a dry one opens nothing and voids nothing."""
-    return event.kind == "verdict" and not event.body.get("dry")
+    on_store = event.body.get("scope", "store") == "store"
+    return event.kind == "verdict" and on_store and not event.body.get("dry")
 
 
 def newest_verdict(

@@ -23,6 +23,7 @@ from monitor.evaluate import evaluate as evaluated
 from monitor.evidence import StoreEvidence, scope_of
 from monitor.journal import Journal
 from monitor.metrics.estimate import Estimate
+from monitor.readings import hour_of, moment, window_hours
 from monitor.store import Store, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
@@ -79,13 +80,26 @@ def evidence_of(
     of the candidate's."""
     store, config = store_of(loaded), loaded.config
     frozen = current_baseline(journal, store)
-    entered = stages.standing(journal.events(*stages.ROAD), config.policies.candidate, as_of)
-    since = entered.since if entered and entered.stage == stage else None
+    since = _since(journal, config, stage, as_of)
     with opened_if_there(store.sums) as connection:
         scope = scope_of(connection, config, stage, since, as_of)
         if of_others:
             scope = replace(scope, policy=config.policies.incumbent)
         yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
+
+
+def _since(journal: Journal, config: Config, stage: str, as_of: datetime) -> datetime | None:
+    """When the evidence of a stage begins, None where the journal does not say. After a drop it begins with
+    the first window that the drop is not in: what fired in that one was the reason for it."""
+    events, policy = journal.events(*stages.ROAD), config.policies.candidate
+    standing = stages.standing(events, policy, as_of)
+    if standing is None or standing.stage != stage:
+        return None
+    fell = stages.dropped(events, policy, as_of)
+    if fell is None or fell.at != standing.since:
+        return standing.since
+    span = window_hours(config)
+    return moment(hour_of(fell.at) // span * span + span)
 
 
 def verdict_of(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) -> Verdict:

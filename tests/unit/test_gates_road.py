@@ -104,6 +104,8 @@ def test_a_step_may_follow_a_verdict_that_leaves_only_the_ramp_open(reasons):
         verdict(1, ["ramp_step"], config_hash="xx"),
         verdict(1, ["ramp_step"], checklist_hash="xx"),
         verdict(1, ["ramp_step"], stage=SHADOW),
+        verdict(1, ["ramp_step"], scope="files"),
+        verdict(1, ["ramp_step"], dry=True),
         verdict(1, []),
     ],
 )

@@ -105,6 +105,13 @@ def test_a_pass_from_before_the_stage_was_entered_does_not_count():
     assert opened(verdict(1), since=NOW - 2 * DAY) is not None
 
 
+@pytest.mark.parametrize("aside", [{"scope": "files"}, {"dry": True}])
+def test_a_verdict_on_files_or_of_a_dry_run_opens_and_voids_nothing(aside):
+    assert opened(verdict(1, **aside)) is None
+    event = verdict(2)
+    assert opened(event, verdict(1, seq=1, outcome="FAIL", exit_code=1, **aside)) is event
+
+
 def test_a_later_verdict_that_is_no_pass_voids_the_pass():
     assert opened(verdict(2), verdict(1, seq=1, outcome="FAIL", exit_code=1)) is None
     again = verdict(1, seq=2)

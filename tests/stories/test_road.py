@@ -1,0 +1,189 @@
+"""One policy walks through its four stages over simulated months, is rolled back, and earns its way back."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from gates.stages import FULL, LIMITED, OFFLINE, SHADOW
+from monitor.cli import app
+from sample_logs import road, road_lists
+from tests.stories.building import LAG, Plant
+
+DAY = timedelta(days=1)
+
+
+class Walk:
+    """The plant of `sample_logs.road`, whose people do with the pointer and the promotions what they say."""
+
+    def __init__(self, folder: Path) -> None:
+        text = (Path(road.__file__).parent / "road.yaml").read_text("utf-8")
+        body = json.loads(json.dumps(YAML(typ="safe").load(text), default=str))
+        self.plant = Plant(folder, **body, alerts={"channels": [{"kind": "console"}]})
+        road_lists.write(folder / "checklists")
+        (folder / "report.md").write_text("what was looked at\n", "utf-8")
+        self.report = str(folder / "report.md")
+        self.granted: list[tuple[datetime, float]] = []
+        self.now = road.START
+
+    def day(self, day: float) -> None:
+        """The log goes on to the eleventh minute of that day, and a pass of `monitor run` reads it."""
+        before, self.now = self.now, road.START + day * DAY + LAG
+        self.plant.lines(line.rstrip("\n") for line in road.lines(self.granted, before, self.now))
+        self.plant.run(self.now)
+
+    def days(self, first: int, last: int) -> None:
+        for day in range(first, last + 1):
+            self.day(day)
+
+    def monitor(self, *asked: str) -> tuple[int, str]:
+        config = str(self.plant.folder / "monitor.yaml")
+        done = CliRunner().invoke(app, [*asked, "--as-of", self.now.isoformat(), "-c", config])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    def gate(self, stage: str) -> tuple[int, list[str]]:
+        """The exit code, and what the verdict hangs on: item and reason."""
+        code, said = self.monitor("gate", "--stage", stage, "--format", "json")
+        found = json.loads(said)["findings"]
+        open_ = [f for f in found if f["role"] in ("guardrail", "sign_off") and f["outcome"] != "PASS"]
+        return code, [f"{f['item']} {f['reason']}" for f in open_ if f["waived"] is None]
+
+    def promote(self, to: str, *more: str) -> tuple[int, str]:
+        code, said = self.monitor("promote", "--to", to, "--by", "Ada", "--reason", "it holds", *more)
+        return code, said.splitlines()[0]
+
+    def attest(self, item: str) -> None:
+        signed = ["--item", item, "--by", "Cleo", "--reason", "looked", "--evidence", self.report]
+        assert self.monitor("attest", *signed)[0] == 0
+
+    def grant(self, share: float) -> None:
+        self.granted.append((self.now, share))
+
+    def told(self) -> list[tuple[str, str]]:
+        """What the journal keeps of the road: day and what happened, verdicts of `run` left out."""
+        lines = []
+        for e in self.plant.events("promote", "rollback", "attest", "waive"):
+            what = {"promote": "stage", "attest": "item", "waive": "item", "rollback": "status"}[e.kind]
+            step = f" {e.body['step']:g}" if e.body.get("step") else ""
+            lines.append((f"{(e.at - road.START) / DAY:.0f}", f"{e.kind} {e.body[what]}{step}"))
+        return lines
+
+
+def test_a_policy_walks_to_full_deployment_is_rolled_back_and_earns_its_way_back(tmp_path: Path) -> None:
+    walk = Walk(tmp_path)
+    walk.day(15)
+    assert walk.gate("offline") == (3, ["external_evaluation signoff_missing"])
+    assert walk.promote("shadow") == (
+        3,
+        "hold: autopilot was not promoted: offline_validation is INCONCLUSIVE as of 2026-05-19 00:11 UTC; "
+        "it hangs on external_evaluation: `monitor gate --stage offline` tells what is needed",
+    )
+    walk.attest("external_evaluation")
+    assert walk.gate("offline") == (0, [])
+    assert walk.promote("limited")[0] == 3
+    assert walk.promote("shadow")[0] == 0
+
+    in_shadow(walk)
+    to_full(walk)
+    rolled_back(walk)
+    earned_again(walk)
+
+    assert walk.told() == [
+        ("15", "attest external_evaluation"), ("15", f"promote {SHADOW}"),
+        ("30", "waive review"), ("31", "attest review"), ("31", f"promote {LIMITED}"),
+        ("45", "attest red_team"), ("45", f"promote {FULL}"),
+        ("61", "rollback intent"), ("61", "rollback done"),
+        ("77", f"promote {LIMITED}"),
+    ]  # fmt: skip
+    assert walk.monitor("doctor")[0] in (0, 3)
+    done = walk.plant.monitor("doctor", "--verify-journal")
+    assert done.returncode == 0, done.stdout
+
+
+def in_shadow(walk: Walk) -> None:
+    """Two weeks, in which a waiver shows what a sign-off would open, and then the sign-off."""
+    walk.day(22)
+    assert walk.gate("shadow") == (
+        3, ["disagreement low_n", "review signoff_missing", "duration_and_coverage low_days"]
+    )
+    code, said = walk.promote("limited")
+    assert code == 3 and "it hangs on disagreement, review, duration_and_coverage" in said
+    walk.now += 7.5 * DAY
+    let_pass = ["--item", "review", "--stage", "shadow", "--by", "Ada", "--reason", "labels come late"]
+    assert walk.monitor("waive", *let_pass, "--expires", "24h")[0] == 0
+    walk.now -= 7.5 * DAY
+    walk.day(30)
+    assert walk.gate("shadow") == (0, [])
+    (message,) = [m.message for m in walk.plant.outbox() if "shadow_mode: PASS" in m.message["title"]]
+    assert "Waived, so it does not count: review by Ada until 2026-06-03 12:11 UTC: labels come late." in (
+        message["how_bad"]
+    )
+    walk.day(31)
+    assert walk.gate("shadow") == (3, ["review signoff_missing"])
+    walk.attest("review")
+    assert walk.gate("shadow") == (0, [])
+    assert walk.promote("full")[0] == 3
+    code, said = walk.promote("limited")
+    assert code == 0 and said.startswith("autopilot is in limited_deployment from 2026-06-04 00:11 UTC on")
+    walk.grant(0.2)
+
+
+def to_full(walk: Walk) -> None:
+    walk.day(38)
+    assert walk.gate("limited") == (0, [])
+    walk.grant(0.5)
+    walk.day(45)
+    assert walk.gate("limited") == (0, [])
+    assert walk.gate("full") == (3, ["red_team signoff_missing", "frozen_rules rules_not_frozen"])
+    walk.attest("red_team")
+    assert walk.promote("full")[0] == 0
+    walk.grant(1.0)
+    walk.days(54, 55)
+    assert walk.gate("full") == (0, [])
+    assert "last good policy: operators, the safe one" in walk.monitor("status")[1]
+
+
+def rolled_back(walk: Walk) -> None:
+    """Coils foul from the 56th day on; when too many inlets are too warm, operators decide again."""
+    walk.days(56, 60)
+    assert walk.plant.pointer() is None
+    walk.day(61)
+    pointer = walk.plant.pointer()
+    assert pointer is not None and (pointer["policy"], pointer["stage"]) == ("operators", FULL)
+    fired = [e.body for e in walk.plant.events("firing") if e.body["did"] == "rolled_back"]
+    assert [(b["trigger"], b["key"]) for b in fired] == [("constraint", "inlet_temp_high")]
+    walk.grant(0.0)
+    assert walk.gate("full")[0] == 5
+    code, said = walk.promote("limited")
+    assert code == 3 and "called for a rollback and is open" in said
+    walk.days(62, 65)
+    assert [e.body["status"] for e in walk.plant.events("incident") if "constraint-" in e.subject][-1:] == [
+        "resolved"
+    ]
+    assert walk.promote("limited") == (
+        3,
+        "hold: autopilot was not promoted: it was rolled back on 2026-07-04 00:11 UTC: it cools down until "
+        "2026-07-11 00:11 UTC, then it needs a PASS of shadow_mode from after that",
+    )
+    shown = walk.monitor("status")[1]
+    assert "  offline PASS 05-19 > SHADOW since 07-04 > limited > full" in shown
+    assert "  rolled back 2026-07-04 00:11 UTC, cools down until 2026-07-11 00:11 UTC" in shown
+
+
+def earned_again(walk: Walk) -> None:
+    walk.day(69)
+    assert walk.gate("shadow") == (3, ["disagreement low_n", "duration_and_coverage low_days"])
+    code, said = walk.promote("limited")
+    assert code == 3 and "it hangs on disagreement, duration_and_coverage" in said
+    walk.day(77)
+    assert walk.gate("shadow") == (0, [])
+    assert walk.promote("full")[0] == 3
+    assert walk.promote("limited")[0] == 0
+    shown = walk.monitor("status")[1]
+    assert "shadow PASS 07-20 > LIMITED since 07-20 > full" in shown and "rolled back" not in shown
+    assert OFFLINE not in shown
