@@ -5,6 +5,7 @@ with its reason, and numbers for an experiment of weeks.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,15 +59,25 @@ SIGNED = """
 
 def write(folder: Path) -> None:
     """Write the four checklists and the triggers of the walk into `folder`."""
+    own(folder, OFF, NUMBERS, {STAGES[0]: SIGNED})
+
+
+def own(
+    folder: Path,
+    off: Mapping[str, Mapping[str, str]],
+    numbers: Mapping[str, Mapping[str, Mapping[str, object]]],
+    added: Mapping[str, str],
+) -> None:
+    """Write the checklists that ship into `folder` with these items switched off, numbers and items."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*STAGES, "triggers"):
         text = (files("checklists") / f"{name}.yaml").read_text("utf-8")
-        for item, because in OFF.get(name, {}).items():
+        for item, because in off.get(name, {}).items():
             text = _changed(text, item, "role", f"off\n    because: {_quoted(because)}")
-        for item, numbers in NUMBERS.get(name, {}).items():
-            for number, value in numbers.items():
+        for item, changed in numbers.get(name, {}).items():
+            for number, value in changed.items():
                 text = _changed(text, item, number, str(value))
-        (folder / f"{name}.yaml").write_text(text + (SIGNED if name == STAGES[0] else ""), "utf-8")
+        (folder / f"{name}.yaml").write_text(text + added.get(name, ""), "utf-8")
 
 
 def _changed(text: str, item: str, key: str, value: str) -> str:

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from gates.stages import FULL, LIMITED, OFFLINE, SHADOW
 from monitor.cli import app
-from sample_logs import road, road_lists
-from tests.stories.building import LAG, Plant
+from sample_logs import make, news, road, road_lists
+from sample_logs.parts import arrived, json_lines, written
+from tests.stories.building import LAG, Plant, finding
 
 DAY = timedelta(days=1)
 
 
-class Walk:
-    """The plant of `sample_logs.road`, whose people do with the pointer and the promotions what they say."""
+class Site:
+    """An installation, and the people who run, ask, sign and promote there."""
 
-    def __init__(self, folder: Path) -> None:
-        text = (Path(road.__file__).parent / "road.yaml").read_text("utf-8")
+    def __init__(self, folder: Path, config: str, start: datetime, **changes: Any) -> None:
+        text = (Path(road.__file__).parent / config).read_text("utf-8")
         body = json.loads(json.dumps(YAML(typ="safe").load(text), default=str))
-        self.plant = Plant(folder, **body, alerts={"channels": [{"kind": "console"}]})
-        road_lists.write(folder / "checklists")
+        self.body = body | {"alerts": {"channels": [{"kind": "console"}]}} | changes
+        self.plant = Plant(folder, **self.body)
         (folder / "report.md").write_text("what was looked at\n", "utf-8")
         self.report = str(folder / "report.md")
-        self.granted: list[tuple[datetime, float]] = []
-        self.now = road.START
+        self.start = self.now = start
+
+    def lines(self, since: datetime, until: datetime) -> list[str]:
+        """What the log says between two moments."""
+        raise NotImplementedError
 
     def day(self, day: float) -> None:
         """The log goes on to the eleventh minute of that day, and a pass of `monitor run` reads it."""
-        before, self.now = self.now, road.START + day * DAY + LAG
-        self.plant.lines(line.rstrip("\n") for line in road.lines(self.granted, before, self.now))
+        before, self.now = self.now, self.start + day * DAY + LAG
+        self.plant.lines(line.rstrip("\n") for line in self.lines(before, self.now))
         self.plant.run(self.now)
 
     def days(self, first: int, last: int) -> None:
@@ -61,17 +67,29 @@ class Walk:
         signed = ["--item", item, "--by", "Cleo", "--reason", "looked", "--evidence", self.report]
         assert self.monitor("attest", *signed)[0] == 0
 
-    def grant(self, share: float) -> None:
-        self.granted.append((self.now, share))
-
     def told(self) -> list[tuple[str, str]]:
         """What the journal keeps of the road: day and what happened, verdicts of `run` left out."""
         lines = []
         for e in self.plant.events("promote", "rollback", "attest", "waive"):
             what = {"promote": "stage", "attest": "item", "waive": "item", "rollback": "status"}[e.kind]
             step = f" {e.body['step']:g}" if e.body.get("step") else ""
-            lines.append((f"{(e.at - road.START) / DAY:.0f}", f"{e.kind} {e.body[what]}{step}"))
+            lines.append((f"{(e.at - self.start) / DAY:.0f}", f"{e.kind} {e.body[what]}{step}"))
         return lines
+
+
+class Walk(Site):
+    """The plant of `sample_logs.road`, where the candidate decides as often as it was granted."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "road.yaml", road.START)
+        road_lists.write(folder / "checklists")
+        self.granted: list[tuple[datetime, float]] = []
+
+    def lines(self, since: datetime, until: datetime) -> list[str]:
+        return road.lines(self.granted, since, until)
+
+    def grant(self, share: float) -> None:
+        self.granted.append((self.now, share))
 
 
 def test_a_policy_walks_to_full_deployment_is_rolled_back_and_earns_its_way_back(tmp_path: Path) -> None:
@@ -187,3 +205,69 @@ def earned_again(walk: Walk) -> None:
     shown = walk.monitor("status")[1]
     assert "shadow PASS 07-20 > LIMITED since 07-20 > full" in shown and "rolled back" not in shown
     assert OFFLINE not in shown
+
+
+SHORT = "the story has days, not weeks"
+NEWS_OFF = {
+    OFFLINE: {"constraint_value": SHORT, "reward_hacking": "clicks are the reward", "worst_case": SHORT},
+    SHADOW: {"disagreement": SHORT},
+}
+
+
+class News(Site):
+    """The news site in shadow mode: `uniform` decides, and whoever is the candidate recommends."""
+
+    def __init__(self, folder: Path) -> None:
+        held_out = {"from": "2026-01-12", "to": "2026-01-16"}
+        super().__init__(folder, "news_shadow.yaml", news.START, window="24h", held_out=held_out)
+        road_lists.own(folder / "checklists", NEWS_OFF, {SHADOW: {"duration_and_coverage": {"days": 7}}}, {})
+        self.candidate = "linucb"
+
+    def lines(self, since: datetime, until: datetime) -> list[str]:
+        world, played = make.simulated("shadow", None, self.candidate)
+        table = arrived(make.decisions(world, played, self.candidate), "ts", since)
+        return json_lines(table.slice(0, bisect_left(table["ts"].to_pylist(), written(until))))
+
+    def put_forward(self, candidate: str) -> None:
+        self.candidate = candidate
+        policies = {**self.body["policies"], "candidate": candidate}
+        self.plant.configure(**self.body | {"policies": policies})
+
+
+def test_the_evidence_of_the_old_candidate_does_not_count_for_a_new_one(tmp_path: Path) -> None:
+    site = News(tmp_path)
+    site.day(7)
+    site.day(11)
+    assert site.gate("offline") == (0, [])
+    assert site.promote("shadow")[0] == 0
+    site.day(19)
+    site.attest("review")
+    assert site.gate("shadow") == (0, [])
+
+    site.put_forward("thompson")
+    needs = "hold: thompson was not promoted: it needs a PASS of"
+    none = "and it has none: `monitor gate --stage"
+    assert site.promote("shadow") == (3, f"{needs} {OFFLINE}, {none} offline`")
+    assert site.promote("limited") == (3, f"{needs} {SHADOW}, {none} shadow`")
+    code, open_ = site.gate("shadow")
+    assert code == 3 and "review signoff_missing" in open_ and "recommendations_logged no_data" in open_
+    assert site.gate("offline")[0] == 3
+
+    begun = site.now
+    site.day(21)
+    verdict = site.plant.gate(site.now)
+    rows = "SELECT count(*) FROM decisions WHERE candidate_id = 'thompson'"
+    assert finding(verdict, "recommendations_logged").n <= site.plant.query(rows)[0][0] < 3 * 2600
+    started = finding(verdict, "recommendations_logged").window_start
+    assert started is not None and started >= begun.replace(minute=0)
+    assert finding(verdict, "duration_and_coverage", "evidence_days").value < 3
+    assert site.promote("limited")[0] == 3
+    shown = site.monitor("status")[1]
+    assert "linucb\n  offline PASS 01-16 > SHADOW since 01-16 > limited > full" in shown
+    assert "thompson\n  offline > SHADOW since" in shown
+
+    site.put_forward("linucb")
+    assert site.promote("limited")[0] == 0
+    assert [(e.subject, e.body["stage"]) for e in site.plant.events("promote")] == [
+        ("linucb", SHADOW), ("linucb", LIMITED)
+    ]  # fmt: skip
