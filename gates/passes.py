@@ -70,7 +70,8 @@ def step_taken(
 
 
 def counts(event: Event) -> bool:
-    """Whether an event is a verdict that counts: a dry one opens nothing and voids nothing."""
+    """Whether an event is a verdict that counts: a dry one, or one on files given by hand, opens and voids
+    nothing."""
     on_store = event.body.get("scope", "store") == "store"
     return event.kind == "verdict" and on_store and not event.body.get("dry")
 
