@@ -20,7 +20,7 @@ from pathlib import Path
 
 from monitor.config import Loaded
 from monitor.store import on_one_thread
-from sample_logs import calendar, expected
+from sample_logs import calendar, expected, road_demo
 from sample_logs.expected import Outcome
 from sample_logs.make import COOLING_LOGS, LOGS, SampleLog
 from sample_logs.parts import Part
@@ -28,6 +28,7 @@ from sample_logs.parts import Part
 OVERLAP = timedelta(days=1)
 STAGE = {"shadow": "shadow", "live": "full"}
 GATES = {"cooling_shadow_healthy": ("shadow", "offline")}  # without propensities offline must hold
+ROAD = "road"
 CATALOGUE = LOGS | COOLING_LOGS
 Progress = Callable[[str, int, int], None]
 
@@ -49,28 +50,35 @@ def show(
     """Run the named sample logs (all by default) and print what they show; 0 when all is as expected."""
     from monitor import jobs  # noqa: F401  (before the workers are made: they need not import it again)
 
-    unknown = [n for n in names if n not in CATALOGUE]
+    unknown = [n for n in names if n not in (*CATALOGUE, ROAD)]
     if unknown:
-        echo(f"sample log '{unknown[0]}' is not known; known are {', '.join(CATALOGUE)}")
+        echo(f"sample log '{unknown[0]}' is not known; known are {', '.join((*CATALOGUE, ROAD))}")
         return 2
-    chosen = [CATALOGUE[n] for n in names or CATALOGUE]
+    chosen = [CATALOGUE[n] for n in names or CATALOGUE if n != ROAD]
     began = time.monotonic()
     results = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _workers() as pool:
         folder = keep or Path(scratch) / "logs"
-        for result in _played(chosen, Path(scratch) / "begun", folder, progress):
+        walking = pool.submit(road_demo.play, folder / ROAD) if ROAD in (names or [ROAD]) else None
+        for result in _played(pool, chosen, Path(scratch) / "begun", folder, progress):
             results.append(result)
             echo("\n".join(result.lines) + "\n")
-    echo(expected.table([r.summary for r in results]))
-    for result in results:
-        for sentence in result.wrong:
-            echo(f"NOT AS EXPECTED  {result.name}: {sentence}")
+        walked = walking.result() if walking else None
+    if results:
+        echo(expected.table([r.summary for r in results]))
+    if walked:
+        echo("\n".join(["", *walked[0]]) + "\n")
+    wrongs = [(r.name, sentence) for r in results for sentence in r.wrong]
+    wrongs += [(ROAD, sentence) for sentence in walked[1]] if walked else []
+    for name, sentence in wrongs:
+        echo(f"NOT AS EXPECTED  {name}: {sentence}")
     if keep:
-        echo(f"logs and stores kept in {keep}; try `monitor status -c {keep}/{chosen[0].name}/monitor.yaml`")
-    wrong = sum(len(r.wrong) for r in results)
-    verdict = "all as expected" if not wrong else f"{wrong} not as expected"
-    echo(f"{len(results)} sample logs, {verdict}, in {time.monotonic() - began:.0f} s")
-    return 1 if wrong else 0
+        first = chosen[0].name if chosen else ROAD
+        echo(f"logs and stores kept in {keep}; try `monitor status -c {keep}/{first}/monitor.yaml`")
+    verdict = "all as expected" if not wrongs else f"{len(wrongs)} not as expected"
+    count = f"{len(results)} sample logs" + (" and a road" if walked else "")
+    echo(f"{count}, {verdict}, in {time.monotonic() - began:.0f} s")
+    return 1 if wrongs else 0
 
 
 def begin(log: SampleLog, folder: Path) -> Path:
@@ -136,24 +144,32 @@ class Growing:
             self._seen[part.path] = seen
 
 
+def _workers() -> ProcessPoolExecutor:
+    """As many at once as there are processors."""
+    return ProcessPoolExecutor(max_workers=os.cpu_count(), initializer=on_one_thread)
+
+
 def _played(
-    chosen: Sequence[SampleLog], begun: Path, folder: Path, progress: Progress | None
+    pool: ProcessPoolExecutor,
+    chosen: Sequence[SampleLog],
+    begun: Path,
+    folder: Path,
+    progress: Progress | None,
 ) -> Iterator[Shown]:
-    """The logs in the order in which they were chosen; as many at once as there are processors."""
+    """The logs in the order in which they were chosen."""
     first = {_healthy(log): log for log in reversed(chosen)}
-    with ProcessPoolExecutor(max_workers=os.cpu_count(), initializer=on_one_thread) as pool:
-        waiting = {pool.submit(begin, log, begun / name): name for name, log in first.items()}
-        playing: dict[str, Future[Shown]] = {}
-        for done, future in enumerate(as_completed(waiting)):
-            if progress:
-                progress("before the faults", done, len(waiting))
-            start, name = future.result(), waiting[future]
-            for log in (log for log in chosen if _healthy(log) == name):
-                playing[log.name] = pool.submit(play, log, start, folder / log.name)
-        for log in chosen:
-            if progress:
-                progress(log.name, sum(f.done() for f in playing.values()), len(playing))
-            yield playing[log.name].result()
+    waiting = {pool.submit(begin, log, begun / name): name for name, log in first.items()}
+    playing: dict[str, Future[Shown]] = {}
+    for done, future in enumerate(as_completed(waiting)):
+        if progress:
+            progress("before the faults", done, len(waiting))
+        start, name = future.result(), waiting[future]
+        for log in (log for log in chosen if _healthy(log) == name):
+            playing[log.name] = pool.submit(play, log, start, folder / log.name)
+    for log in chosen:
+        if progress:
+            progress(log.name, sum(f.done() for f in playing.values()), len(playing))
+        yield playing[log.name].result()
 
 
 def _pass(loaded: Loaded, as_of: datetime) -> list[Mapping[str, object]]:
