@@ -108,6 +108,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "for more than 1 % of the decisions the baseline does not tell what is usual",
         "a baseline with at least 100 decisions of every segment, for continuous actions with some spread",
     ),
+    "baseline_short": (
+        "the baseline is too short for a trigger to fire",
+        "a baseline of at least 168 windows, or another `baseline_windows` in the checklist",
+    ),
     "unread": (
         "a log file could not be read",
         "the file that `monitor run` names mended or taken away, then `monitor run`",
@@ -215,10 +219,6 @@ REASONS: dict[str, tuple[str, str]] = {
     "rules_not_frozen": (
         "triggers and the level of acting were not written down when the stage was entered",
         "`monitor promote` or `monitor adopt` into this stage, which writes them down",
-    ),
-    "not_built": (
-        "this version cannot judge it yet",
-        "a later version of monitor, or `role: off` with a `because`",
     ),
 }
 

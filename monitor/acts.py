@@ -11,6 +11,7 @@ from typing import Any
 
 from gates.checklist import load as load_checklist
 from gates.checks import CHECKS
+from gates.checks.armed import TRUSTED
 from gates.passes import counts
 from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
 from monitor.acting import effective_level
@@ -56,18 +57,21 @@ def attest(
     at: datetime,
     proposer: str = "",
 ) -> str:
-    """Sign a checklist item for the candidate. Raises ConfigError for an unknown item or evidence."""
+    """Sign a checklist item for the candidate, or the safe policy as `trusted`. Raises ConfigError for an
+    unknown item or evidence."""
     folder = loaded.path(loaded.config.checklists) if loaded.config.checklists else None
     known: dict[str, set[str]] = {}
     for stage in STAGES:
         for listed in load_checklist(stage, folder).items:
-            if listed.role == "sign_off" or (listed.role == "guardrail" and CHECKS[listed.check].attestable):
-                known.setdefault(listed.item, set()).add(stage)
+            check = CHECKS[listed.check]
+            own = listed.role == "sign_off" or (listed.role == "guardrail" and check.attestable)
+            for name in (*([listed.item] if own else []), *check.attested):
+                known.setdefault(name, set()).add(stage)
     if item not in known:
         hint = f"{did_you_mean(item, known)}; it is one of {', '.join(sorted(known))}"
         raise ConfigError([f"item '{item}' takes no sign-off{hint}"])
     until = until_of(expires, at)
-    policy = loaded.config.policies.candidate
+    policy = loaded.config.policies.safe if item == TRUSTED else loaded.config.policies.candidate
     body: dict[str, Any] = {
         "item": item, "by": by, "reason": reason, "evidence": _place_of(loaded, evidence),
         "evidence_digest": _digest(evidence), "verdict": "approved" if approved else "refused",

@@ -396,6 +396,7 @@ class Channel(Model):
 
 class Alerts(Model):
     channels: list[Channel] = [Channel(kind="console")]
+    escalation: Literal["none", "pagerduty"] = "none"
 
 
 

@@ -22,6 +22,7 @@ from gates import stages
 from monitor.chain import file_digest
 from monitor.config import Config, Loaded
 from monitor.journal import Event, Journal
+from monitor.live_evidence import LiveEvidence
 from monitor.metrics import METRICS
 from monitor.metrics.estimate import Estimate, Reading, exact, missing
 from monitor.metrics.trend import MIN_DAYS, slope
@@ -144,6 +145,7 @@ class StoreEvidence:
             "frozen": self._frozen(),
             "reward_hash": config.reward_hash,
             "evidence_digests": self._digests(),
+            **(self._live.facts() if self.stage in stages.LIVE else {}),
         }
 
     def estimate(self, metric: str, key: str = "") -> Estimate:
@@ -185,6 +187,8 @@ class StoreEvidence:
             return list(self._conditions)
         if metric in METRICS and METRICS[metric].per == "segment":
             return self._sheet.segments(self._scope.policy, self._scope.candidate)
+        if metric.startswith("reevaluated_"):
+            return self._live.recommending()
         if metric == "fault_share":
             return sorted(k.removeprefix("faults:") for k in self._quality if k.startswith("faults:"))
         if metric == "expectation_failed":
@@ -210,7 +214,16 @@ class StoreEvidence:
             "expectations_met": lambda _: self._met(),
             "expectation_failed": self._failed,
             "scenario_rank": lambda _: rank_correlation(self._scenarios[0]),
+            **self._live.estimates(),
         }
+
+    @cached_property
+    def _live(self) -> LiveEvidence:
+        scope = self._scope
+        return LiveEvidence(
+            self._connection, self._journal, self._loaded, self._baseline, scope.candidate, scope.start,
+            scope.end, self.as_of, lambda: self._sheet,
+        )  # fmt: skip
 
     @cached_property
     def _sheet(self) -> Sheet:
@@ -439,8 +452,9 @@ class StoreEvidence:
     def _digests(self) -> Mapping[str, str]:
         """What the files that sign-offs rest on hold now, by their place; one that cannot be read is left
         out."""
-        signed = [e for e in self.events("attest") if e.body.get("policy") == self.policy]
-        newest = {e.body.get("item"): e.body for e in sorted(signed, key=lambda e: (e.at, e.seq))}
+        about = {self.policy, self._config.policies.safe}
+        signed = [e.body for e in sorted(self.events("attest"), key=lambda e: (e.at, e.seq))]
+        newest = {(b["policy"], b.get("item")): b for b in signed if b.get("policy") in about}
         found = {}
         for body in newest.values():
             if str(body.get("evidence_digest")).startswith("file:"):

@@ -19,8 +19,8 @@ WIRING = {
     for name in (
         *("gating",),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
-        *("rules", "breaches", "evidence", "evaluate", "promotion", "place", "waiving", "road", "road_lines"),
-        *("mining", "day_readings"),
+        *("rules", "breaches", "evidence", "live_evidence", "evaluate", "promotion", "place", "waiving"),
+        *("road", "road_lines", "mining", "day_readings"),
     )
 }
 STORES = {"duckdb", "pyarrow", "numpy"}

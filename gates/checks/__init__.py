@@ -1,32 +1,34 @@
-"""The closed vocabulary of checks. A new check is one function and one line here.
-
-`not_built` stands for checks that every checklist already names and a later version judges.
-"""
+"""The closed vocabulary of checks. A new check is one function and one line here."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from gates.checks.armed import TRUSTED, rollback_armed
+from gates.checks.behaviour import exploration, safety_layer, support
 from gates.checks.check import Check, Number
 from gates.checks.constraint_value import constraint_value
 from gates.checks.data_contract import data_contract
+from gates.checks.drills import override_ready
 from gates.checks.duration import duration_and_coverage
 from gates.checks.experiment import ab_test, offline_online_gap
 from gates.checks.frozen import frozen_rules
 from gates.checks.hard import hard_constraints
-from gates.checks.not_built import not_built
 from gates.checks.offline import beats_baseline, held_out_value
+from gates.checks.on_call import on_call_path
+from gates.checks.radius import blast_radius
+from gates.checks.reevaluation import offline_reevaluation
 from gates.checks.reward_hacking import reward_hacking
 from gates.checks.shadow import disagreement, large_disagreement, recommendations_logged
 from gates.checks.sign_off import red_team, review, sign_off
 from gates.checks.state import state_shift
 from gates.checks.training import data_volume, hyperparameters, policy_age
+from gates.checks.watched import continuous_monitoring, dashboard_fresh
 from gates.checks.worst_case import worst_case
 
 ANY = 1e12
 FITTED = ("estimated_snips", "estimated_snips_low", "estimated_snips_high", "propensity_calibration")
 SIGNED = ("attest", "promote", "adopt")
-later = partial(Check, not_built, built=False)
 days = partial(Number, low=1, high=3650)
 share = partial(Number, low=0, high=1)
 usual = partial(Number, low=-ANY, high=ANY, many=True)
@@ -117,16 +119,35 @@ CHECKS: dict[str, Check] = {
         metrics=("evidence_days", "longest_gap_hours", "baseline_longest_gap_hours", "condition_count"),
     ),
     # limited deployment
-    "blast_radius": later(
+    "blast_radius": Check(
+        blast_radius,
         {
             "ramp": Number([0.01, 0.05, 0.2, 0.5], 0, 1, many=True),
             "step_days": days(7),
             "stage_days": days(28),
-        }
+            "slack": Number(0.25, 0, 10),
+        },
+        metrics=("decisions_outside", "controlled_share"),
+        events=("promote", "adopt"),
     ),
-    "override_ready": later({"drill_days": days(30), "seconds": Number(5, 0, 3600)}),
-    "dashboard_fresh": later({"windows": Number(2, 1, 100), "hard_minutes": Number(5, 0, 1440)}),
-    "hard_constraints": Check(hard_constraints, {"limit": share(0.001)}, metrics=("violation_rate",)),
+    "override_ready": Check(
+        override_ready,
+        {"drill_days": days(30), "seconds": Number(5, 0, 3600)},
+        shown=("safe_decisions",),
+        events=("drill",),
+    ),
+    "dashboard_fresh": Check(
+        dashboard_fresh,
+        {"windows": Number(2, 1, 100), "hard_minutes": Number(5, 0, 1440)},
+        shown=("reward_mean", "violation_rate", "state_js"),
+        events=("dashboard", "run"),
+    ),
+    "hard_constraints": Check(
+        hard_constraints,
+        {"limit": share(0.001), "drill_days": days(30)},
+        metrics=("violation_rate",),
+        events=("drill", "incident", "rollback"),
+    ),
     "ab_test": Check(
         ab_test,
         {"margin": Number(0.0, -ANY, ANY), "both": share(0.01)},
@@ -136,15 +157,37 @@ CHECKS: dict[str, Check] = {
         shown=("control_moved", "ab_lift_later"),
     ),
     "offline_online_gap": Check(offline_online_gap, metrics=("reward_mean",), events=("verdict",)),
-    "exploration": later({"share": share(0.01)}),
-    "safety_layer": later(),
-    "support": later(),
+    "exploration": Check(
+        exploration, {"share": share(0.01)}, metrics=("exploration_rate",), shown=("exploration_cost",)
+    ),
+    "safety_layer": Check(safety_layer, {"share": share(0.05)}, metrics=("clip_rate",)),
+    "support": Check(
+        support, {"ess": Number(100, 1, ANY)}, metrics=("reevaluated_ess", "reevaluated_value")
+    ),
     # full deployment
-    "continuous_monitoring": later({"days": days(7)}),
+    "continuous_monitoring": Check(
+        continuous_monitoring, {"days": days(7)}, metrics=("late_windows", "monitored_days"), events=("run",)
+    ),
     "state_shift": Check(state_shift, {"limit": Number(0.1, 0, 0.7)}, metrics=("state_js",)),
-    "offline_reevaluation": later({"days": days(30)}),
-    "rollback_armed": later({"drill_days": days(30)}),
-    "on_call_path": later({"days": days(30), "minutes": Number(15, 0, 1440)}),
+    "offline_reevaluation": Check(
+        offline_reevaluation,
+        {"days": days(30)},
+        metrics=("reevaluated_value", "reevaluated_lift", "reevaluated_days"),
+        events=("verdict",),
+    ),
+    "rollback_armed": Check(
+        rollback_armed,
+        {"drill_days": days(30), "baseline_windows": Number(168, 0, ANY)},
+        metrics=("baseline_windows",),
+        events=("drill", "arm", "verdict", "attest"),
+        attested=(TRUSTED,),
+    ),
+    "on_call_path": Check(
+        on_call_path,
+        {"days": days(30), "minutes": Number(15, 0, 1440)},
+        events=("test_page", "attest"),
+        attestable=True,
+    ),
     "red_team": Check(red_team, {"max_age_days": days(92)}, events=SIGNED, sign_off=True),
     # both live stages
     "frozen_rules": Check(frozen_rules, events=("promote", "adopt")),

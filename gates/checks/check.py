@@ -36,8 +36,8 @@ class Check:
 
     `metrics`: the estimates a PASS rests on; `shown`: estimates that are only told in the message
     (their absence changes nothing); `events`: the kinds of journal events it reads. `sign_off`: it
-    judges a person's word. `attestable`: where propensities are missing, a sign-off of the item (`attest`)
-    may stand for the estimates. `built` False: it is codified and cannot be judged yet; it never passes.
+    judges a person's word. `attestable`: a sign-off of the item (`attest`) may stand for its estimates or
+    events; `attested`: other sign-offs that it rests on.
     """
 
     function: Function
@@ -47,4 +47,4 @@ class Check:
     events: tuple[str, ...] = ()
     sign_off: bool = False
     attestable: bool = False
-    built: bool = True
+    attested: tuple[str, ...] = ()

@@ -54,12 +54,15 @@ def signed(
     two_person: bool = False,
     *,
     on_reward: bool = False,
+    policy: str = "",
 ) -> Finding:
-    """Whether a person's newest word on the item holds: PASS, else why not and what is asked."""
-    found = [e for e in evidence.events("attest") if _is_about(e, item, evidence)]
+    """Whether a person's newest word on the item holds for `policy` (the one that is judged where none is
+    named): PASS, else why not and what is asked."""
+    policy = policy or evidence.policy
+    found = [e for e in evidence.events("attest") if _is_about(e, item, policy, evidence)]
     command = f"`monitor attest --item {item}` by a person: {asked}"
     if not found:
-        message = f"nobody has signed off {item} for {evidence.policy}."
+        message = f"nobody has signed off {item} for {policy}."
         return finding(Outcome.INCONCLUSIVE, message, command, reason="signoff_missing")
     event = max(found, key=lambda e: (e.at, e.seq))
     body = event.body
@@ -134,9 +137,9 @@ def _person(name: Any) -> str:
     return " ".join(str(name).split()).casefold()
 
 
-def _is_about(event: Event, item: str, evidence: Evidence) -> bool:
+def _is_about(event: Event, item: str, policy: str, evidence: Evidence) -> bool:
     body = event.body
-    about = body.get("item") == item and body.get("policy") == evidence.policy
+    about = body.get("item") == item and body.get("policy") == policy
     return about and event.at <= evidence.as_of
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from gates.checklist import load
-from gates.checks import CHECKS
 from gates.stages import STAGES
 from monitor.config import Config
 
-Can = Literal["can pass", "needs", "never", "not yet", "off"]
+Can = Literal["can pass", "needs", "never", "off"]
 NUMBERS = {
     "held_out_value": "1", "beats_baseline": "2", "constraint_value": "2", "reward_hacking": "3",
     "worst_case": "4", "recommendations_logged": "5", "disagreement": "6", "large_disagreement": "7",
@@ -80,10 +79,6 @@ def _judged(check: str, known: Known) -> tuple[Can, str]:
     if reason:
         return "never", reason[0]
     lacks = needs(known)
-    built = CHECKS[check].built
-    if not built:
-        first = "this version does not judge it yet, so it holds the stage"
-        return "not yet", "; ".join([first, *(f"it will need {x}" for x in lacks)])
     return ("needs", "; ".join(lacks)) if lacks else ("can pass", PASSES.get(check, ""))
 
 
@@ -166,6 +161,10 @@ def _armed(known: Known) -> list[str]:
     return ["`monitor arm rollback --reason …`"] if known.config.acting != "rollback" else []
 
 
+def _event(what: str) -> Callable[[Known], list[str]]:
+    return lambda _: [what]
+
+
 def _signed(item: str) -> Callable[[Known], list[str]]:
     return lambda _: [f"a person: `monitor attest --item {item}`"]
 
@@ -186,18 +185,26 @@ NEEDS: dict[str, tuple[Callable[[Known], list[str]], Callable[[Known], list[str]
     "large_disagreement": (_nothing, _usual),
     "review": (_nothing, _signed("review")),
     "duration_and_coverage": (_nothing, lambda k: _recommended(k) + _baseline(k)),
-    "hard_constraints": (_nothing, _hard),
+    "override_ready": (_nothing, _event("a drill of the manual override")),
+    "dashboard_fresh": (_nothing, _event("a dashboard that answers, and `monitor schedule`")),
+    "hard_constraints": (_nothing, lambda k: [*_hard(k), "a drill of the automatic rollback"]),
     "ab_test": (_nothing, _experiment),
     "offline_online_gap": (_no_propensity, _rewards),
     "state_shift": (_nothing, _states),
     "offline_reevaluation": (_no_propensity, _off_policy),
-    "rollback_armed": (_nothing, _armed),
+    "rollback_armed": (_nothing, lambda k: [*_armed(k), "a drill of the automatic rollback"]),
+    "on_call_path": (_nothing, _event("a test page that somebody acknowledges")),
     "red_team": (_nothing, _signed("red_team")),
-    "exploration": (_nothing, lambda k: [] if "propensity" in k.has else ["propensity"]),
+    "exploration": (
+        _nothing,
+        lambda k: [f"{n} with every decision" for n in ("action_probs", "propensity") if n not in k.has],
+    ),
     "safety_layer": (_nothing, _proposed),
     "support": (_no_propensity, _off_policy),
 }
 PASSES = {
+    "blast_radius": "on the last step of the ramp, while it decides where and as often as it may",
+    "continuous_monitoring": "after a week in which `monitor run` came at least once a window",
     "duration_and_coverage": "after its days of shadow mode without a gap",
     "data_contract": "while rejected rows and unusable fields stay under log.max_rejects",
     "hard_constraints": "while nothing is violated",

@@ -28,6 +28,20 @@ def clip_rate(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     return _share(states["clips"], states, settings)
 
 
+def controlled_share(sums: Sums, units: float | None, settings: Settings) -> Estimate:
+    """Share of the decisions that one policy made, Σn/ΣN: `v1` its decisions and `k1` all of them, by hour
+    and bucket. `units` is the Kish number of units behind all of them; None: buckets bound it."""
+    n = sums.total("k1")
+    if not n > 0:
+        return missing("no_data", "share")
+    jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, ("v1", "k1"), settings)
+    own, every = jack.groups[:, 0], jack.groups[:, 1]
+    size = kish(sums, "k1", None, "k", jack.groups, settings)
+    if units is not None and not (settings.independent or settings.time_blocks):
+        size = units
+    return zero_one_interval(jack, own, every - own, n, size, n, "share", settings)
+
+
 def _share(sums: Sums, states: Mapping[str, Sums], settings: Settings) -> Estimate:
     n = sums.total("n")
     if not n > 0:

@@ -15,7 +15,7 @@ from gates.evaluate import evaluate, judge, to_json
 from gates.given import Given, GivenEvent
 from gates.outcome import NO_DATA_REASONS, Outcome
 from gates.stages import STAGES
-from monitor.metrics.estimate import LEVEL, Estimate, exact, missing
+from monitor.metrics.estimate import LEVEL, Estimate, Reading, exact, missing
 
 AS_OF = datetime(2026, 3, 16, tzinfo=UTC)
 FACTS = {
@@ -40,6 +40,15 @@ FACTS = {
         "behaviour_cloning": True,
     },
     "experiment": {"days": 14.0},
+    "limited": {"step": 0.5, "step_since": AS_OF - timedelta(days=8), "since": AS_OF - timedelta(days=40)},
+    "triggers": ["constraint", "irreversible", "reward_deviation", "reward_drop", "state_shift"],
+    "acting": "rollback",
+    "safe": "old",
+    "previous": "old",
+    "window_hours": 1.0,
+    "lag_hours": 0.2,
+    "matures_hours": 0.0,
+    "rows_judged_at": AS_OF - timedelta(minutes=1),
     "frozen": dict.fromkeys(("triggers_hash", "acting", "triggers_hash_now", "acting_now"), "rollback"),
 }
 PROMISE = {
@@ -52,7 +61,21 @@ def near(value, half):
     return Estimate(value, value - half, value + half, LEVEL, 50_000, "", "by hand")
 
 
-PROMISED = (GivenEvent("verdict", AS_OF - timedelta(days=9), "v7", PROMISE),)
+def drill(kind):
+    body = {"drill": kind, "seconds": 2.0, "pointer_read_back": True, "pointer_at": "2026-03-10T00:00:00Z"}
+    return GivenEvent("drill", AS_OF - timedelta(days=6), "v7", body)
+
+
+PAGE = {"page": "p1", "by": "ana"}
+PROMISED = (
+    GivenEvent("verdict", AS_OF - timedelta(days=9), "v7", PROMISE),
+    GivenEvent("verdict", AS_OF - timedelta(days=99), "old",
+               {"stage": "full_deployment", "outcome": "PASS", "exit_code": 0}),
+    drill("override"), drill("rollback"),
+    GivenEvent("test_page", AS_OF - timedelta(days=3), "v7", {**PAGE, "status": "sent"}),
+    GivenEvent("test_page", AS_OF - timedelta(days=3), "v7", {**PAGE, "status": "acknowledged"}, 1),
+    GivenEvent("dashboard", AS_OF - timedelta(hours=1), "v7", {"status": "ok", "url": None}),
+)  # fmt: skip
 HEALTHY = {
     ("snips", ""): near(0.5, 0.01),
     ("ips", ""): near(0.5, 0.1),
@@ -102,11 +125,29 @@ HEALTHY = {
     ("experiment_days", ""): exact(20, 50_000, ""),
     ("ab_lift", ""): near(0.1, 0.01),
     ("novelty", ""): near(0.0, 0.01),
+    ("controlled_share", ""): near(0.5, 0.001),
+    ("decisions_outside", ""): exact(0, 50_000, ""),
+    ("safe_decisions", "2026-03-10T00:00:00+00:00"): exact(900, 900, ""),
+    ("exploration_rate", ""): near(0.005, 0.001),
+    ("clip_rate", ""): near(0.005, 0.001),
+    **{("violation_rate", f"envelope:{d}"): Estimate(0, 0, 1e-4, LEVEL, 50_000, "", "by hand")
+       for d in FACTS["envelope"]},
+    ("late_windows", "7"): exact(0, 168, ""),
+    ("monitored_days", "7"): exact(7, 168, ""),
+    ("baseline_windows", ""): exact(200, 50_000, ""),
+    ("reevaluated_value", "old"): near(0.4, 0.01),
+    ("reevaluated_lift", "old"): near(-0.05, 0.01),
+    ("reevaluated_ess", "old"): exact(9000, 50_000, ""),
+    ("reevaluated_days", "old"): exact(1, 50_000, ""),
 }
-BUILT = [name for name, check in CHECKS.items() if check.built]
-# Built as far as they can be: a PASS needs a part that a later version brings.
-CANNOT_PASS = {"hard_constraints"}
-RESTS_ON = [(name, metric) for name in BUILT for metric in CHECKS[name].metrics]
+WATCHED = [("reward_mean", ""), ("violation_rate", "heat"), ("state_js", "load")]
+WATCHED += [("violation_rate", f"envelope:{dimension}") for dimension in FACTS["envelope"]]
+READINGS = {
+    (metric, key): [Reading(near(0.0, 0.01), metric, key, "v7", "", AS_OF - timedelta(hours=2),
+                            AS_OF - timedelta(hours=1))]
+    for metric, key in WATCHED
+}  # fmt: skip
+RESTS_ON = [(name, metric) for name in CHECKS for metric in CHECKS[name].metrics]
 NO_NUMBERS, NO_NUMBER = (None, {}, []), (None, math.nan, math.inf, -math.inf, "", "many")
 TOLD_BY_FACTS = [
     ("hyperparameters", "algorithm", NO_NUMBERS),
@@ -136,19 +177,21 @@ broken = st.one_of(
 
 
 def evidence(estimates, journal=PROMISED, facts=FACTS):
-    return Given("shadow_mode", "v7", AS_OF, AS_OF, AS_OF, facts, estimates, journal=journal)
+    return Given(
+        "shadow_mode", "v7", AS_OF, AS_OF, AS_OF, facts, estimates, windows=READINGS, journal=journal
+    )
 
 
-def run(name, estimates, facts=FACTS):
+def run(name, estimates, facts=FACTS, journal=PROMISED):
     params = {key: number.default for key, number in CHECKS[name].params.items()}
-    return CHECKS[name].function({**params, "item": name}, evidence(estimates, facts=facts))
+    return CHECKS[name].function({**params, "item": name}, evidence(estimates, journal, facts))
 
 
-@pytest.mark.parametrize("name", [n for n in BUILT if not CHECKS[n].sign_off])
+@pytest.mark.parametrize("name", [n for n in CHECKS if not CHECKS[n].sign_off])
 def test_healthy_evidence_passes_so_that_the_law_below_can_fail(name):
     outcomes = {f.outcome for episodes in (False, True)
                 for f in run(name, HEALTHY, {**FACTS, "episodes": episodes})}  # fmt: skip
-    assert outcomes == ({Outcome.INCONCLUSIVE} if name in CANNOT_PASS else {Outcome.PASS})
+    assert outcomes == {Outcome.PASS}
 
 
 @pytest.mark.parametrize(("name", "metric"), RESTS_ON)
@@ -162,8 +205,35 @@ def test_no_check_passes_on_a_broken_estimate(name, metric, spoil):
 
 @pytest.mark.parametrize(("name", "metric"), RESTS_ON)
 def test_no_check_passes_when_all_its_evidence_is_gone(name, metric):
-    without_files = {**FACTS, "scenarios": None}
-    assert all(f.outcome is not Outcome.PASS for f in run(name, {}, without_files))
+    facts = {} if CHECKS[name].events else {**FACTS, "scenarios": None}
+    assert all(f.outcome is not Outcome.PASS for f in run(name, {}, facts, ()))
+
+
+EVENTS = ("drill", "test_page", "dashboard")
+TOLD_BY_EVENTS = [(name, kind) for name in CHECKS for kind in CHECKS[name].events if kind in EVENTS]
+
+
+@pytest.mark.parametrize(("name", "kind"), TOLD_BY_EVENTS)
+@pytest.mark.parametrize("later", [None, timedelta(hours=1), timedelta(days=-400)])
+def test_no_check_passes_where_its_events_are_missing_of_the_future_or_long_ago(name, kind, later):
+    other = [e for e in PROMISED if e.kind != kind]
+    moved = [replace(e, at=AS_OF + later) for e in PROMISED if e.kind == kind] if later else []
+    assert any(f.outcome is not Outcome.PASS for f in run(name, HEALTHY, journal=(*other, *moved)))
+
+
+@pytest.mark.parametrize("where", WATCHED)
+@pytest.mark.parametrize("spoiled", ["gone", "old", "not a number"])
+def test_the_dashboard_is_not_fresh_without_a_fresh_finite_reading_of_every_safety_metric(where, spoiled):
+    [reading] = READINGS[where]
+    worse = {
+        "gone": [],
+        "old": [replace(reading, window_end=AS_OF - timedelta(hours=4))],
+        "not a number": [replace(reading, estimate=replace(reading.estimate, value=math.nan))],
+    }[spoiled]
+    params = {key: number.default for key, number in CHECKS["dashboard_fresh"].params.items()}
+    given_ = replace(evidence(HEALTHY), windows={**READINGS, where: worse})
+    found = CHECKS["dashboard_fresh"].function({**params, "item": "dashboard_fresh"}, given_)
+    assert any(f.outcome is Outcome.NO_DATA for f in found)
 
 
 @pytest.mark.parametrize(("name", "fact", "spoiled"), TOLD_BY_FACTS)

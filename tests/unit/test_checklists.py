@@ -76,7 +76,6 @@ def test_every_check_and_its_numbers_are_explained_in_the_readme():
     rows = [line for line in README.read_text("utf-8").splitlines() if line.startswith("| ")]
     for name, check in CHECKS.items():
         [row] = [line for line in rows if line.split("|")[2].strip() == f"`{name}`"]
-        assert ("not built yet" in row) is not check.built, name
         for number in check.params:
             assert f"`{number}`" in row, f"{name}: {number}"
     for trigger, numbers in NUMBERS.items():

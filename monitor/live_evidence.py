@@ -1,0 +1,253 @@
+"""What only the checks of live stages ask: how far the candidate reaches, whether it was watched, who could
+take over. Reads sums and journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from gates import stages
+from gates.passes import last_good
+from monitor import rules
+from monitor.acting import effective_level
+from monitor.config import Loaded
+from monitor.journal import Journal
+from monitor.metrics.control import controlled_share
+from monitor.metrics.estimate import Estimate, exact, missing
+from monitor.metrics.intervals import kish_size
+from monitor.metrics.sums import Sums
+from monitor.readings import closed_end, hour_of, load, moment, window_hours
+from monitor.sheet import Sheet
+from monitor.store import has_table
+from monitor.sums.baseline import Baseline
+from monitor.windows import judged_windows
+
+DAY = 24
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class LiveEvidence:
+    """The part of the evidence of a live stage that is about the policy in its surroundings.
+
+    `policy` is the live candidate; hours start to end are its evidence; `sheet` gives the sums of it.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    journal: Journal
+    loaded: Loaded
+    baseline: Baseline | None
+    policy: str
+    start: int
+    end: int
+    as_of: datetime
+    sheet: Callable[[], Sheet]
+
+    def facts(self) -> dict[str, Any]:
+        config = self.loaded.config
+        checklists = self.loaded.path(config.checklists) if config.checklists else None
+        level = effective_level(self.journal.events("arm", until=self.as_of), config.acting)
+        return {
+            "limited": self._limited,
+            "experiment_segments": self._segments,
+            "escalation": config.alerts.escalation,
+            "triggers": sorted(rules.load(checklists)),
+            "acting": level,
+            "safe": config.policies.safe,
+            "previous": self._previous,
+            "window_hours": config.window / HOUR,
+            "lag_hours": config.log.lag / HOUR,
+            "matures_hours": config.reward.matures_after / HOUR,
+            "rows_judged_at": self._rows_judged_at(),
+        }
+
+    def estimates(self) -> dict[str, Callable[[str], Estimate]]:
+        return {
+            "controlled_share": lambda _: self._share(),
+            "decisions_outside": lambda _: self._outside(),
+            "safe_decisions": self._safe_decisions,
+            "late_windows": lambda days: self._late(float(days)),
+            "monitored_days": lambda days: self._monitored(float(days)),
+            "baseline_windows": lambda _: self._baseline_windows(),
+            "reevaluated_value": lambda name: self._of("snips", name),
+            "reevaluated_lift": lambda name: self._of("lift", name),
+            "reevaluated_ess": lambda name: self._of("ess", name),
+            "reevaluated_days": self._recommended_ago,
+        }
+
+    def recommending(self) -> list[str]:
+        """The policies whose recommendations stand beside the decisions of the live one."""
+        pairs = {other for policy, other in self.sheet().pairs() if policy == self.policy}
+        return sorted(pairs - {self.policy, ""})
+
+    @property
+    def _segments(self) -> list[str]:
+        experiment = self.loaded.config.experiment
+        return list(experiment.segments) if experiment else []
+
+    @cached_property
+    def _limited(self) -> Mapping[str, Any] | None:
+        """Step of the ramp, since when it is on it and in the stage; None where it was never entered."""
+        events = self.journal.events(*stages.ROAD, until=self.as_of)
+        standing = stages.standing(events, self.policy, self.as_of)
+        entry = stages.entry(events, self.policy, self.as_of)
+        if standing is None or entry is None or standing.stage != stages.LIMITED:
+            return None
+        step = entry.body.get("step")
+        same = [e for e in events if e.subject == self.policy and e.kind in stages.ENTRIES]
+        since = entry.at
+        for event in reversed(same):  # the same step under rules that were frozen anew is no new step
+            if event.at < standing.since or event.body.get("step") != step:
+                break
+            since = event.at
+        if entry.kind == "adopt":
+            since = standing.since
+        return {"step": step, "step_since": since, "since": standing.since}
+
+    @cached_property
+    def _previous(self) -> str | None:
+        events = self.journal.events("verdict", *stages.ROAD, until=self.as_of)
+        return last_good(events, self.policy, self.as_of) or self.loaded.config.policies.safe
+
+    def _rows_judged_at(self) -> datetime | None:
+        """When new rows were last judged by the rules for single rows, as far as that is up to as-of."""
+        beats = [self.journal.heartbeat(name) for name in ("run", "fast")]
+        runs = self.journal.events("run", until=self.as_of)
+        known = [at for at in [*beats, runs[-1].at if runs else None] if at is not None and at <= self.as_of]
+        return max(known, default=None)
+
+    def _cells(self, start: int) -> Sums:
+        """Decisions of the candidate (`v1`) and of all policies (`k1`) in the declared segments, by hour and
+        bucket."""
+        found: Mapping[str, Any] = {}
+        if has_table(self.connection, "sums_reward"):
+            segments = self._segments
+            where = 'AND "key" IN (SELECT unnest(?::VARCHAR[]))' if segments else ""
+            found = self.connection.execute(
+                f"""SELECT hour, bucket, CAST(SUM(CASE WHEN policy_id = ? THEN n ELSE 0 END) AS DOUBLE) AS v1,
+                        CAST(SUM(n) AS DOUBLE) AS k1
+                    FROM sums_reward WHERE hour >= ? AND hour < ? {where} GROUP BY 1, 2 ORDER BY 1, 2""",
+                [self.policy, start, self.end, *([segments] if segments else [])],
+            ).fetchnumpy()
+        empty = np.empty(0)
+        hours, buckets = (np.asarray(found.get(n, empty)).astype(np.int64) for n in ("hour", "bucket"))
+        columns = {n: np.asarray(found.get(n, empty), dtype=np.float64) for n in ("v1", "k1")}
+        return Sums(hours, buckets, np.full(len(hours), "", dtype=object), columns)
+
+    def _share(self) -> Estimate:
+        """Since it is on its step of the ramp."""
+        since = self._limited["step_since"] if self._limited else None
+        start = max(self.start, hour_of(since + HOUR - timedelta(microseconds=1))) if since else self.start
+        return controlled_share(self._cells(start), self._units(start), self.sheet().settings)
+
+    def _units(self, start: int) -> float | None:
+        """Kish number of the units that all policies decided for; None where units are not summed."""
+        if not has_table(self.connection, "sums_units"):
+            return None
+        found = self.connection.execute(
+            """SELECT SUM(k), SUM(k * k) FROM (
+                   SELECT unit_hash, CAST(SUM(k) AS DOUBLE) AS k FROM sums_units
+                   WHERE hour >= ? AND hour < ? GROUP BY 1) AS units""",
+            [start, self.end],
+        ).fetchone()
+        return kish_size(float(found[0]), float(found[1])) if found and found[0] is not None else None
+
+    def _outside(self) -> Estimate:
+        """Decisions of the candidate in other segments than those declared."""
+        if not has_table(self.connection, "sums_reward"):
+            return missing("no_data", "decisions")
+        found = self.connection.execute(
+            """SELECT CAST(SUM(n) AS DOUBLE),
+                      CAST(SUM(CASE WHEN "key" IN (SELECT unnest(?::VARCHAR[])) THEN 0 ELSE n END) AS DOUBLE)
+               FROM sums_reward WHERE policy_id = ? AND hour >= ? AND hour < ?""",
+            [self._segments, self.policy, self.start, self.end],
+        ).fetchone()
+        if not found or found[0] is None:
+            return missing("no_data", "decisions")
+        return exact(float(found[1]) if self._segments else 0.0, float(found[0]), "decisions")
+
+    def _safe_decisions(self, since: str) -> Estimate:
+        """Decisions of the safe policy in whole hours from a time on."""
+        at = stages.instant_of(since)
+        if at is None or not has_table(self.connection, "sums_reward"):
+            return missing("no_data", "decisions")
+        end = closed_end(self.loaded.config, self.as_of, matured=False)
+        found = self.connection.execute(
+            "SELECT COALESCE(SUM(n), 0) FROM sums_reward WHERE policy_id = ? AND hour >= ? AND hour < ?",
+            [self.loaded.config.policies.safe, hour_of(at) + 1, end],
+        ).fetchone()
+        n = float(found[0]) if found else 0.0
+        return exact(n, n, "decisions") if n else missing("no_data", "decisions")
+
+    @cached_property
+    def _runs(self) -> list[Any]:
+        return self.journal.events("run", until=self.as_of)
+
+    def _watched_from(self, days: float) -> datetime | None:
+        """Since when windows are looked at: `days` before as-of, or the first run where that was later."""
+        if not self._runs:
+            return None
+        return max(self.as_of - timedelta(days=days), self._runs[0].at)
+
+    def _monitored(self, days: float) -> Estimate:
+        since = self._watched_from(days)
+        if since is None:
+            return missing("no_data", "days")
+        return exact((self.as_of - since) / timedelta(days=1), len(self._runs), "days")
+
+    def _late(self, days: float) -> Estimate:
+        """Windows that closed since then and were judged more than one window after, or not at all although
+        that time has passed; `method` names the first."""
+        config, span = self.loaded.config, window_hours(self.loaded.config)
+        since = self._watched_from(days)
+        if since is None:
+            return missing("no_data", "windows")
+        wait = config.log.lag + config.window
+        judged = {w.start: w.plain[0].at for w in judged_windows(self._runs) if w.plain}
+        first = -(-hour_of(since) // span) * span
+        due = range(first, hour_of(self.as_of - wait - timedelta(microseconds=1)) // span * span, span)
+        late = [h for h in due if h not in judged or judged[h] > moment(h + span) + wait]
+        if not due:
+            return missing("low_days", "windows")
+        method = f"the first began {moment(late[0]):%Y-%m-%d %H:%M} UTC" if late else "counted"
+        return exact(float(len(late)), float(len(due)), "windows", method)
+
+    def _baseline_windows(self) -> Estimate:
+        if self.baseline is None:
+            return missing("baseline_missing", "windows")
+        period = self.loaded.config.baseline
+        if period is None or not has_table(self.connection, "readings"):
+            return missing("baseline_missing", "windows")
+        found = load(
+            self.connection,
+            "metric = 'reward_mean' AND policy_id = ? AND window_start >= ? AND window_end <= ?",
+            [period.policy, hour_of(period.start), hour_of(period.end)],
+        )
+        windows = sum(r.estimate.n > 0 for r in found)
+        return exact(float(windows), float(self.baseline.body["rows"]), "windows")
+
+    def _of(self, metric: str, name: str) -> Estimate:
+        if self.start >= self.end or name not in self.recommending():
+            return missing("no_data")
+        return self.sheet().estimate(metric, self.policy, self.start, self.end, name)
+
+    def _recommended_ago(self, name: str) -> Estimate:
+        """Days since the newest recommendation of a policy beside the live one."""
+        if not has_table(self.connection, "sums_pair"):
+            return missing("no_data", "days")
+        found = self.connection.execute(
+            "SELECT MAX(hour), CAST(SUM(n_rec) AS DOUBLE) FROM sums_pair "
+            "WHERE policy_id = ? AND candidate_id = ? AND hour >= ? AND hour < ?",
+            [self.policy, name, self.start, self.end],
+        ).fetchone()
+        if not found or found[0] is None:
+            return missing("no_data", "days")
+        ago = (self.as_of - moment(int(found[0]) + 1)) / timedelta(days=1)
+        return exact(max(0.0, ago), float(found[1]), "days")
