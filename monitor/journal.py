@@ -54,6 +54,9 @@ CREATE TABLE IF NOT EXISTS heartbeat (name TEXT PRIMARY KEY, at TEXT NOT NULL);
 """.replace("{first}", FIRST)
 
 
+GUARDS = ("events_in_order", "events_not_changed", "events_not_removed")
+
+
 class JournalError(Exception):
     """The journal cannot be opened, read or written; the sentence says why."""
 
@@ -170,6 +173,11 @@ class Journal:
     def count(self) -> int:
         """How many events there are."""
         return int(self._rows("SELECT count(*) FROM events")[0][0])
+
+    def unguarded(self) -> list[str]:
+        """The triggers that keep events as they are and that somebody has taken away."""
+        there = {name for (name,) in self._rows("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+        return [name for name in GUARDS if name not in there]
 
     def verify(self) -> list[str]:
         """A sentence for every row that does not follow from the row before it; empty when the chain

@@ -112,7 +112,7 @@ def no_pass(
         return f"{stage} is {said}; it hangs on {', '.join(open_items)}: {do} tells what is needed"
     if newest.body["exit_code"] != 0 and as_of is not None and place.at - as_of < place.pass_expires:
         return f"{stage} is {said}, and this step of the ramp is not done: {do} tells what is needed"
-    return f"the PASS of {stage} has expired ({said}): {do}"
+    return f"the last verdict of {stage} has expired ({said}): {do}"
 
 
 def ramp_of(checklist: Checklist) -> list[float]:

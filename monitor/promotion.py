@@ -23,6 +23,7 @@ from monitor.verdicts import checklists_of, store_of
 
 __all__ = ["Refused", "freezing", "promote"]
 
+KINDS = (*stages.ROAD, "verdict", "incident", "firing")
 SAME = 1e-9
 
 
@@ -34,10 +35,13 @@ def promote(
     Raises Refused where it may not, ConfigError for a stage or step that does not exist.
     """
     stage = _stage_asked(to, step)
+    lacks = [name for name, said in (("--by", by), ("--reason", reason)) if not said.strip()]
+    if lacks:
+        raise ConfigError([f"{name} is empty: a promotion says who and why" for name in lacks])
     store = store_of(loaded)
     store.create()
     with Journal(store.journal) as journal, journal.transaction():
-        place = Place(loaded, journal.events(), at, freezing(journal, loaded, at))
+        place = Place(loaded, journal.events(*KINDS), at, freezing(journal, loaded, at))
         refuse_after_a_drop(place)
         refuse_in_the_past(place)
         said = _asked(place, stage, step)
@@ -81,6 +85,7 @@ def _asked(place: Place, stage: str, step: float | None) -> dict[str, Any] | Non
     first = _step(place, step, ramp, ramp[0] if ramp else None, "the ramp begins with")
     since = now.since if now else None
     if stage == FULL and place.entry is not None:
+        _refuse_on_the_ramp(place, place.entry.body.get("step"))
         since = place.entry.at  # each step of the ramp needs a PASS of its own
     passed = passes.unexpired_pass(
         place.events, stage=before, since=since, expires_after=place.pass_expires, **place.judged_by(before)
@@ -104,7 +109,7 @@ def _within(place: Place, stage: str, step: float | None) -> dict[str, Any] | No
     if current is None:
         first = _step(place, step, ramp, ramp[0] if ramp else None, "the ramp begins with")
         return {"from": stage, "step": first, **_resting_on_nothing(place, stage)}
-    onward = next((s for s in ramp if s > current + SAME), None)
+    onward = _onward(ramp, current)
     if ramp and onward is None:
         refuse(place, f"it is on the last step of the ramp, {current:g}: `--to full` comes next")
     following = _step(place, step, ramp, onward, f"the step after {current:g} is")
@@ -115,6 +120,17 @@ def _within(place: Place, stage: str, step: float | None) -> dict[str, Any] | No
     if allowed is None:
         refuse(place, no_pass(place, LIMITED, since, but=passes.OPEN_AT_A_STEP))
     return {"from": stage, "step": following, **_resting_on(allowed)}
+
+
+def _refuse_on_the_ramp(place: Place, current: float | None) -> None:
+    """A waiver lets an item pass, and no step of the ramp be skipped."""
+    onward = _onward(ramp_of(place.checklist(LIMITED)), current)
+    if current is not None and onward is not None:
+        refuse(place, f"it is on step {current:g} of the ramp: `--to limited --step {onward:g}` comes next")
+
+
+def _onward(ramp: Sequence[float], current: float | None) -> float | None:
+    return next((s for s in ramp if current is None or s > current + SAME), None)
 
 
 def _refuse_unarmed(place: Place, stage: str) -> None:

@@ -17,7 +17,8 @@ class Verified(NamedTuple):
 
 
 def verified(loaded: Loaded) -> Verified:
-    """Every row hashed again, the broken ones named; a journal that is not there is not whole.
+    """Every row hashed again, the broken ones named; a journal that is not there, or that lost the triggers
+    which guard its events, is not whole.
 
     Raises JournalError where it cannot be opened.
     """
@@ -26,6 +27,8 @@ def verified(loaded: Loaded) -> Verified:
         return Verified(False, [f"there is no {path.name}: nothing has run yet, or it was taken away"])
     with Journal(path) as journal:
         broken = journal.verify()
+        gone = journal.unguarded()
+        broken += [f"its guard {name} was taken away: rows could be rewritten" for name in gone]
         events = journal.count()
     if broken:
         advice = "what it says can no longer be trusted: put back a copy of it from before"

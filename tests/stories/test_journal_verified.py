@@ -49,6 +49,12 @@ def test_one_row_changed_with_sqlite3_is_named(plant: Plant) -> None:
     assert "row 2" not in done.stdout
 
 
+def test_a_guard_that_was_taken_away_is_named_though_the_chain_is_whole(plant: Plant) -> None:
+    edit(plant, "DROP TRIGGER events_not_changed")
+    done = plant.monitor("doctor", "--verify-journal")
+    assert done.returncode == 4 and "its guard events_not_changed was taken away" in done.stdout
+
+
 def test_a_row_that_was_taken_out_is_named(plant: Plant) -> None:
     edit(plant, "DROP TRIGGER events_not_removed", "DELETE FROM events WHERE seq = 3")
     done = plant.monitor("doctor", "--verify-journal")

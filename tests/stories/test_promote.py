@@ -179,14 +179,26 @@ def test_the_ramp_begins_with_its_first_step_and_ends_with_its_last(plant: Plant
     refused(plant, "the last step of the ramp, 0.5: `--to full` comes next", "limited", NOW + 4 * DAY, 0.9)
 
 
-def test_full_deployment_needs_a_pass_on_the_last_step_taken(plant: Plant) -> None:
+def test_full_deployment_needs_a_pass_on_the_last_step_of_the_ramp(plant: Plant) -> None:
     in_limited(plant)
-    judged(plant, LIMITED, NOW - 2 * DAY, ("ramp_step",))
-    promote(plant, "limited", NOW - 2 * DAY, 0.05)
-    judged(plant, LIMITED, NOW - 3 * DAY)
-    refused(plant, "ramp_step|from before", "full")
+    for days, step in ((8, 0.05), (7, 0.2)):
+        judged(plant, LIMITED, NOW - days * DAY, ("ramp_step",))
+        promote(plant, "limited", NOW - days * DAY, step)
+    judged(plant, LIMITED, NOW - 6 * DAY)
+    comes_next = "it is on step 0.2 of the ramp: `--to limited --step 0.5` comes next"
+    refused(plant, comes_next, "full", NOW - 6 * DAY)
+    promote(plant, "limited", NOW - 5 * DAY, 0.5)
+    refused(plant, "is from before", "full")
     judged(plant, LIMITED, NOW - DAY)
     promote(plant, "full")
+
+
+def test_a_promotion_without_a_name_or_a_reason_is_refused(plant: Plant) -> None:
+    judged(plant, OFFLINE)
+    for said in ({"by": " ", "reason": "why"}, {"by": "Ada", "reason": ""}):
+        with pytest.raises(ConfigError, match="is empty: a promotion says who and why"):
+            promotion.promote(plant.loaded, to="shadow", step=None, at=NOW, **said)
+    assert plant.events("promote") == []
 
 
 def test_full_deployment_needs_the_rollback_armed_and_limited_says_so(plant: Plant) -> None:
@@ -252,6 +264,7 @@ def test_what_came_later_is_not_passed_over_with_as_of(plant: Plant) -> None:
         ("full", 0.5, "--step belongs to --to limited"),
     ],
 )
+
 def test_what_does_not_exist_is_a_mistake_of_the_command(
     plant: Plant, to: str, step: float | None, said: str
 ) -> None:

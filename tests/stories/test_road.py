@@ -200,6 +200,8 @@ def earned_again(walk: Walk) -> None:
     assert code == 3 and "it hangs on disagreement, duration_and_coverage" in said
     walk.day(77)
     assert walk.gate("shadow") == (0, [])
+    begun = walk.plant.gate(walk.now).findings[0].window_start
+    assert f"{begun:%m-%d %H:%M}" == "07-05 00:00", "the window of the rollback is no evidence"
     assert walk.promote("full")[0] == 3
     assert walk.promote("limited")[0] == 0
     shown = walk.monitor("status")[1]
