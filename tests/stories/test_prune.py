@@ -38,7 +38,7 @@ held_out: {from: 2026-01-05, to: 2026-02-01}
 expectations: {off: not in this story}
 retention: RETENTION
 """
-OF_THE_BASELINE = ("state", "state_sample", "pair", "clipped", "valued", "gram", "ridge")
+OF_THE_BASELINE = ("state", "state_sample", "pair", "tails", "clipped", "valued", "gram", "ridge")
 FAMILIES = ("reward", "constraint", "action", "offpolicy", "sample", "units", "quality", *OF_THE_BASELINE)
 
 
