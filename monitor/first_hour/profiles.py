@@ -15,6 +15,7 @@ from gates.stages import STAGES
 # profile -> file -> item or trigger -> number -> value, where it differs from the package's
 PROFILES: dict[str, dict[str, dict[str, dict[str, object]]]] = {
     "low_stakes": {
+        "offline_validation": {"constraint_value": {"hard_limit": 0.01}, "policy_age": {"days": 180}},
         "shadow_mode": {
             "recommendations_logged": {"share": 0.99},
             "disagreement": {"margin": 0.1},
@@ -37,7 +38,11 @@ PROFILES: dict[str, dict[str, dict[str, dict[str, object]]]] = {
     },
     "standard": {},
     "high_stakes": {
-        "offline_validation": {"reward_hacking": {"top": 50, "correlation_margin": 0.1}},
+        "offline_validation": {
+            "constraint_value": {"hard_limit": 0.0001},
+            "reward_hacking": {"top": 50, "correlation_margin": 0.1},
+            "policy_age": {"days": 30},
+        },
         "shadow_mode": {
             "recommendations_logged": {"share": 0.9999},
             "disagreement": {"margin": 0.02},
