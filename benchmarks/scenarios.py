@@ -123,7 +123,7 @@ def _sequences() -> list[Scenario]:
         Scenario("D_JS", "shift of .5 sd, every day from 7 to 56", METRICS["state_js"].function,
                  Settings(interior_bins=20, n_star=7000), _SHIFT, _shifted(np.arange(6, 56)), 7, few),
         Scenario("slope", "independent, every day from 14 to 56", _slope_sequence, Settings(), 0,
-                 _daily(np.arange(13, 56), 0), 0),
+                 _daily(np.arange(13, 56), 0), 0, "told at its first look, of 14 days"),
         Scenario("Bernstein mean", "independent, beta(2, 5)", METRICS["reward_bounded"].function, EACH_ALONE,
                  2 / 7, _bounded(early), early_at, "holds at any n, without a normal law"),
         Scenario("Bernstein IPS", "heavy weights, ESS/n .24", METRICS["ips_bounded"].function, EACH_ALONE,

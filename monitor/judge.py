@@ -197,6 +197,7 @@ class Bench:
         self._days = Shelf(_read(connection, daily, first - back - days, last)).by_day()
         self._healthy = Shelf(self._baseline_readings(connection, on))
         self._of_key: dict[str, Healthy] = {}
+        self._family: tuple[Any, Mapping[str, tuple[Series, Healthy]]] = (None, {})
 
     def subjects(self, row: Trigger, start: int) -> list[Place]:
         """(policy, key) that a trigger judges in the window of `start`."""
@@ -212,7 +213,10 @@ class Bench:
         windows = [hour_of(r.window_start) for r in series[row.metrics[0]][-RECENT:]]
         waiting = max(rule.confirm[1], rule.confirm_letter[1]) - 1
         pending = frozenset(moment(w) for w in self._trips.among(at, windows[-1 - waiting : -1]))
-        params = row.params(**rule.numbers, **row.facts(replace(self._context(at), pending=pending)))
+        context = replace(
+            self._context(at), pending=pending, beside=lambda: self._beside(row, name, policy, start)
+        )
+        params = row.params(**rule.numbers, **row.facts(context))
         firing = row.function(series, params)
         if firing is None:
             return None
@@ -234,6 +238,19 @@ class Bench:
         if since is None:
             return series
         return {m: [r for r in rs if r.window_start >= since] for m, rs in series.items()}
+
+    def _beside(
+        self, row: Trigger, name: str, policy: str, start: int
+    ) -> Mapping[str, tuple[Series, Healthy]]:
+        """What a trigger reads of each key of a policy in one window; kept, for each key asks for it."""
+        asked = (name, policy, start)
+        if self._family[0] != asked:
+            keys = [key for who, key in self.subjects(row, start) if who == policy]
+            places = [(name, key, policy or self._config.policies.candidate) for key in keys]
+            series = {at[1]: self._series(row, at, policy, start) for at in places}
+            healthy = {at[1]: self._healthy_of(at[1], self._accepted_from(at)) for at in places}
+            self._family = asked, {key: (series[key], healthy[key]) for key in keys}
+        return self._family[1]
 
     def _accepted_from(self, at: tuple[str, str, str]) -> datetime | None:
         if at not in self._accepted:

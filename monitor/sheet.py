@@ -161,7 +161,8 @@ class Sheet:
     def _settings_for(self, per: str, key: str) -> Settings:
         if per in ("constraint", "cost", "pair_constraint") and key in self.config.constraints:
             rule = self.config.constraints[key]
-            return replace(self.settings, limit=rule.limit, mean_cost=rule.measure == "mean_cost")
+            mean, whole = (rule.measure == name for name in ("mean_cost", "episode_cost"))
+            return replace(self.settings, limit=rule.limit, mean_cost=mean, episode_cost=whole)
         if per == "predicted" and self.baseline:
             return replace(self.settings, feature_sd=self.baseline.feature_sd(key))
         if per == "state_tail":

@@ -112,7 +112,7 @@ METRICS: dict[str, Metric] = {
     "violation_rate": Metric(constraint.violation_rate, ("constraint", "units"), "constraint", False),
     "mean_cost": Metric(constraint.mean_cost, ("constraint",), "cost", False),
     "constraint_pressure": Metric(
-        constraint.constraint_pressure, ("constraint",), "constraint", False, windows=False
+        constraint.constraint_pressure, ("constraint", "episode_cost"), "constraint", False, windows=False
     ),
     "override_rate": Metric(control.override_rate, ("overrides", "units"), "policy", False),
     "clip_rate": Metric(control.clip_rate, ("clips", "units"), "action", False, windows=False),

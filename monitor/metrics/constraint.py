@@ -50,15 +50,16 @@ def mean_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 
 
 def constraint_pressure(states: Mapping[str, Sums], settings: Settings) -> Estimate:
-    """λ of `pressure` after the windows of these sums, v_k their rates or mean costs: how long and how far
-    a constraint was beyond its limit. 0 while it is kept; counted, in units of η times v_k."""
-    sums = states["constraint"]
+    """λ of `pressure` after the windows of these sums, v_k their rates, mean costs, or mean costs of the
+    episodes that ended in them, as the constraint is measured: how long and how far it was beyond its
+    limit. 0 while it is kept; counted, in units of η times v_k."""
+    sums = states["episode_cost" if settings.episode_cost else "constraint"]
     n = sums.total("n")
     if not n > 0:
         return missing("no_data", "pressure")
     if not np.isfinite(n):
         return missing("non_finite", "pressure")
-    part = sums.columns["c1" if settings.mean_cost else "v1"]
+    part = sums.columns["c1" if settings.mean_cost or settings.episode_cost else "v1"]
     _, window = np.unique(sums.hour // settings.window_hours, return_inverse=True)
     weights = np.bincount(window, weights=sums.columns["k1"])
     values = divide(np.bincount(window, weights=part), weights)[weights != 0]

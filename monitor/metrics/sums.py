@@ -67,8 +67,8 @@ class Settings:
     an interval that is looked at once; a number of decisions, declared before the first look, for a
     confidence sequence that is tightest there and holds at every look.
     `density`: propensities are densities of continuous actions. Of one constraint: its `limit`, and
-    whether it is measured as a `mean_cost`. `window_hours`: length of the windows. `feature_sd`: sd of one
-    feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward` and `outcome` there, where
+    whether it is measured as a `mean_cost` or an `episode_cost`. `window_hours`: length of the
+    windows. `feature_sd`: sd of one feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward` and `outcome` there, where
     it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
     feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
@@ -92,6 +92,7 @@ class Settings:
     density: bool = False
     limit: float = 0.0
     mean_cost: bool = False
+    episode_cost: bool = False
     window_hours: int = 1
     feature_sd: float = math.nan
     moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -49,6 +49,5 @@ FAMILY = Family(
     _select,
     outer=True,
     whole_episodes=True,
-    daily=True,
     optional=True,
 )

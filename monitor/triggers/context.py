@@ -27,8 +27,9 @@ class Healthy:
 class Context:
     """For one trigger, policy and key. `limits` are (limit, margin) of each soft constraint, `inflation`
     φ of each, `measures` how each is measured, `spread` σ of the mean costs of the baseline's windows and
-    the number of these. `features` is the number of state features, `longest_gap` the longest time without
-    a decision in the baseline. `pending` are the starts of windows that tripped and are not confirmed yet,
+    the number of these. `beside()` are the series of every key that is judged in the same window, this one
+    too, with the baseline's. `features` is the number of state features, `longest_gap` the longest time
+    without a decision in the baseline. `pending` are the starts of windows that tripped and are not confirmed yet,
     `excluded()` of windows of incidents that a person acknowledged as real.
     """
 
@@ -46,6 +47,11 @@ class Context:
     excluded: Callable[[], frozenset[datetime]]
     measures: Mapping[str, str] = field(default_factory=dict)
     spread: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    beside: Callable[[], Mapping[str, tuple[Mapping[str, Sequence[Reading]], Healthy]]] = dict
+
+    def others(self, p: Callable[[Mapping[str, Sequence[Reading]], Healthy], float]) -> list[float]:
+        """A p-value of each other key in the same window."""
+        return [p(*found) for key, found in self.beside().items() if key != self.key]
 
     @property
     def own(self) -> bool:

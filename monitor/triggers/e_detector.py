@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from monitor.metrics.estimate import Reading
+from monitor.metrics.ratios import divide
 from monitor.triggers.context import Context
 from monitor.triggers.firing import Firing
 from monitor.triggers.frozen import MIN_DECISIONS, FrozenRewards, frozen_rewards, scores
@@ -37,11 +38,12 @@ def e_detector(series: Mapping[str, Sequence[Reading]], params: EDetectorParams)
     `window_scores`: evidence that the mean reward lies below the baseline's of the same phase.
 
     M is folded anew from the readings of the last 11 days, from midnight on, so that it needs no memory
-    of its own and a restart changes nothing; starting later only makes M smaller. The promised run
+    of its own and a restart changes nothing; starting later only makes M smaller. A baseline whose windows
+    never differ from each other (s₀ = 0) gives no scale to tell chance by: not judged. The promised run
     length holds for independent windows. Source: Shin, Ramdas, Rinaldo, arXiv 2203.03532.
     """
     means, reference = series["reward_mean"], params.reference
-    if reference is None or last_group(means, MIN_DECISIONS) is None:
+    if reference is None or not reference.scale > 0 or last_group(means, MIN_DECISIONS) is None:
         return None
     tested = means[-1]
     midnight = tested.window_start.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -54,7 +56,7 @@ def e_detector(series: Mapping[str, Sequence[Reading]], params: EDetectorParams)
     value = float(evidence[-1])
     if not value >= params.run_length:
         return None
-    start = recent[found.groups[_rising_from(evidence)][0]].window_start
+    start = recent[found.groups[rising_from(evidence)][0]].window_start
     low, usual = float(found.mean[-1]), float(found.expected[-1])
     message = (
         f"Reward mean on {tested.policy_id} is below the baseline's since about {start:%Y-%m-%d %H:%M} UTC: "
@@ -70,9 +72,9 @@ def e_detector(series: Mapping[str, Sequence[Reading]], params: EDetectorParams)
 def window_scores(z: ArrayLike, scale: float, windows: int) -> Array:
     """−z/(s(1 + √(2/(n₀−1)))) − 2/√n₀ for s estimated from n₀ windows of the baseline: both of its
     errors are taken at their unfavourable end. Positive where the reward is low, and 0 evidence (−∞
-    is never made) where z is NaN."""
+    is never made) where z is NaN or there is no s."""
     inflated = scale * (1 + math.sqrt(2 / max(windows - 1, 1)))
-    return np.nan_to_num(-np.asarray(z, dtype=np.float64) / inflated, nan=0.0) - 2 / math.sqrt(windows)
+    return np.nan_to_num(divide(-np.asarray(z, dtype=np.float64), inflated), nan=0.0) - 2 / math.sqrt(windows)
 
 
 def likelihood_of_windows(z: ArrayLike, bet: float = 1.0) -> Array:
@@ -100,7 +102,7 @@ def facts(context: Context) -> dict[str, Any]:
     return {"reference": frozen_rewards(context.healthy, context.season)}
 
 
-def _rising_from(evidence: Array) -> int:
+def rising_from(evidence: Array) -> int:
     """Index after the last window whose evidence was below 1: where the rise began."""
     below = np.flatnonzero(evidence[:-1] < 1)
     return int(below[-1]) + 1 if len(below) else 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from monitor.metrics.estimate import Reading
-from monitor.triggers.context import Context
+from monitor.triggers.context import Context, Healthy
+from monitor.triggers.family import Others, among_guardrails, nobody
 from monitor.triggers.firing import Firing
 from monitor.triggers.numbers import number
 from monitor.triggers.windows import clock, usable
@@ -18,11 +20,13 @@ LONG = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StateShiftParams:
-    """`n_tests` features are watched together: p must lie below `p`/n_tests, Holm's first step."""
+    """`n_tests` features are watched together, and `others` gives the p-values of those in the same window:
+    p must be below `p` by Holm."""
 
     limit: float = number(0.1, 0, 0.7)
     p: float = number(0.001, 0, 0.5)
     n_tests: int = 1
+    others: Others = nobody
 
 
 def state_shift(series: Mapping[str, Sequence[Reading]], params: StateShiftParams) -> Firing | None:
@@ -43,7 +47,7 @@ def state_shift(series: Mapping[str, Sequence[Reading]], params: StateShiftParam
     calibrated = bound is not None and "uncalibrated" not in bound.estimate.method
     limit = max(params.limit, bound.estimate.value) if bound is not None else params.limit
     value, chance = tested.estimate.value, p.estimate.value
-    if not (value > limit and chance < params.p / params.n_tests):
+    if not (value > limit and among_guardrails(chance, params.others, params.n_tests, params.p)):
         return None
     escalate_only = not calibrated or tested.window_end - tested.window_start >= LONG
     window = clock(tested.window_start, tested.window_end)
@@ -63,8 +67,13 @@ def state_shift(series: Mapping[str, Sequence[Reading]], params: StateShiftParam
 
 
 def facts(context: Context) -> dict[str, Any]:
-    """How many features are watched together."""
-    return {"n_tests": max(1, context.features)}
+    """How many features are watched together, and what is seen of the others."""
+    return {"n_tests": max(1, context.features), "others": partial(context.others, _chance)}
+
+
+def _chance(series: Mapping[str, Sequence[Reading]], healthy: Healthy) -> float:
+    newest = series["state_js_p"][-1:]
+    return newest[0].estimate.value if newest and usable(newest[0]) else 1.0
 
 
 def _of_window(series: Sequence[Reading], tested: Reading) -> Reading | None:

@@ -222,6 +222,7 @@ def test_the_triggers_that_ship_have_the_numbers_of_the_rules():
         "irreversible": rules.Rule({}, (1, 1), (1, 1)),
         "reward_deviation": rules.Rule({"sigmas": 3.0}, (2, 3), (2, 3)),
         "e_detector": rules.Rule({"run_length": 2160.0}, (1, 1), (1, 1)),
+        "e_detector_cost": rules.Rule({"run_length": 2160.0}, (1, 1), (1, 1)),
         "constraint_trend": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
         "disagreement": rules.Rule({"p": 0.001}, (1, 1), (1, 1)),
         "bimodal_reward": rules.Rule({"p": 0.01, "dip": 0.005}, (2, 3), (2, 3)),
