@@ -67,13 +67,13 @@ class Settings:
     an interval that is looked at once; a number of decisions, declared before the first look, for a
     confidence sequence that is tightest there and holds at every look.
     `density`: propensities are densities of continuous actions. Of one constraint: its `limit`, and
-    whether it is measured as a `mean_cost` or an `episode_cost`. `window_hours`: length of the
-    windows. `feature_sd`: sd of one feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward` and `outcome` there, where
-    it has them. `decile`: which tenth of the decisions is asked for. `joint_bins`: `interior_bins` of every
-    feature, in the order of their bins in a sample of states.
+    whether it is measured as a `mean_cost` or an `episode_cost`. `window_hours`: length of the windows.
+    `feature_sd`: sd of one feature in the baseline; `moments`: mean and sd of `reward`, `proxy_reward`
+    and `outcome` there, where it has them. `decile`: which tenth of the decisions is asked for.
+    `joint_bins`: `interior_bins` of every feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
-    `planned_share`: of the units of an experiment, the candidate's. `at_once`: how many intervals are read
-    together, each at level α/`at_once` (Bonferroni).
+    `planned_share`: of the units of an experiment, the candidate's. `at_once`: how many intervals are
+    read together, each at level α/`at_once` (Bonferroni).
     """
 
     reward_low: float = 0.0

@@ -29,8 +29,8 @@ class Context:
     φ of each, `measures` how each is measured, `spread` σ of the mean costs of the baseline's windows and
     the number of these. `beside()` are the series of every key that is judged in the same window, this one
     too, with the baseline's. `features` is the number of state features, `longest_gap` the longest time
-    without a decision in the baseline. `pending` are the starts of windows that tripped and are not confirmed yet,
-    `excluded()` of windows of incidents that a person acknowledged as real.
+    without a decision in the baseline. `pending` are the starts of windows that tripped and are not
+    confirmed yet, `excluded()` of windows of incidents that a person acknowledged as real.
     """
 
     key: str

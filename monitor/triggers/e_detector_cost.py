@@ -74,8 +74,8 @@ def e_detector_cost(series: Mapping[str, Sequence[Reading]], params: CostDetecto
     message = (
         f"Constraint {tested.key} on {tested.policy_id} is violated oftener than in the baseline since about "
         f"{recent[first].window_start:%Y-%m-%d %H:%M} UTC: evidence of {value:.4g}, at least {limit:.4g} is "
-        f"an alarm; {rate:.4g} since then, where at most {float(np.nanmax(most[first:])):.4g} is usual; newest "
-        f"window {clock(tested.window_start, tested.window_end)}."
+        f"an alarm; {rate:.4g} since then, where at most {float(np.nanmax(most[first:])):.4g} is usual; "
+        f"newest window {clock(tested.window_start, tested.window_end)}."
     )
     state = {"since": recent[first].window_start.isoformat(), "rate": rate, "windows": len(evidence)}
     at = tested.window_start, tested.window_end

@@ -182,6 +182,22 @@ def test_the_cost_of_episodes_equals_plain_python(store, everything) -> None:
     assert (found.n, found.judgeable, sheet.keys("episode_cost")) == (300, True, ["slow"])
 
 
+def test_the_pressure_of_a_constraint_on_episodes_folds_the_costs_of_episodes(store, everything) -> None:
+    table = table_of(log_of(12, 300, cut=5))
+    arrive(store, table)
+    build(store, everything, FROZEN)
+    costs = table.set_column(table.schema.get_field_index("reward"), "reward", table["cost_slow"])
+    hours = defaultdict(list)
+    for home, c, _, k, _ in naive(costs):
+        hours[home].append((c, k))
+    pressure, limit = 0.0, everything.constraints["slow"].limit
+    for home in sorted(hours):
+        c, k = np.array(hours[home]).T
+        pressure = max(0.0, pressure + 0.01 * (np.average(c, weights=k) - limit))
+    found = sheet_of(store, everything).estimate("constraint_pressure", "old", HOUR, HOUR + 200, key="slow")
+    assert pressure > 0 and found.value == pytest.approx(pressure, abs=1e-9)
+
+
 def test_the_baseline_keeps_how_much_the_episode_costs_of_its_windows_vary(store, everything) -> None:
     table = table_of(log_of(13, 400, cut=5))
     arrive(store, table)

@@ -110,6 +110,13 @@ def test_a_baseline_of_fewer_than_168_windows_judges_nothing():
     assert e_detector(rewards([-50.0], WEEK), EDetectorParams()) is None
 
 
+def test_a_baseline_whose_windows_never_differ_gives_no_scale_and_nothing_is_judged():
+    never = frozen_rewards(healthy([1.0] * WEEK), DAY)
+    assert never.scale == 0
+    assert e_detector(rewards([0.0] * 48, WEEK), EDetectorParams(reference=never)) is None
+    assert window_scores([0.0, -3.0], 0.0, 168).tolist() == [-2 / math.sqrt(168)] * 2
+
+
 def test_thin_windows_are_merged_before_they_are_compared():
     assert deviation([-50.0, -50.0], n=14) is None
     fired = deviation([-50.0, -50.0, -50.0], n=14)

@@ -1,13 +1,14 @@
 """Triggers that compare with the baseline's own windows: gaps, overrides."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from monitor.metrics.estimate import Estimate, Reading
 from monitor.triggers.context import Context, Healthy
-from monitor.triggers.gaps import GapParams, critic_facts, critic_gap, model_gap
+from monitor.triggers.gaps import GapParams, critic_facts, critic_gap, model_facts, model_gap, rarity
 from monitor.triggers.overrides import OverridesParams, overrides
 from monitor.triggers.overrides import facts as override_facts
 
@@ -51,6 +52,26 @@ def test_a_gap_is_not_judged_without_a_baseline_or_on_few_decisions():
     assert model_gap({"model_gap": few}, GapParams(mean=0.1, sd=0.1)) is None
     fired = model_gap({"model_gap": readings("model_gap", [9.0])}, GapParams(3, 0.1, 0.1))
     assert "error on load of v7" in fired.message and fired.limit == pytest.approx(0.4)
+
+
+def test_one_of_many_features_must_be_rarer_and_needs_less_beside_another():
+    many = GapParams(3, 0.0, 1.0, n_tests=20)
+    assert model_gap({"model_gap": readings("model_gap", [3.5])}, many) is None
+    assert model_gap({"model_gap": readings("model_gap", [3.9])}, many) is not None
+    beside = GapParams(3, 0.0, 1.0, n_tests=2, others=lambda: [rarity(3.01)])
+    assert model_gap({"model_gap": readings("model_gap", [3.01])}, beside) is not None
+    assert model_gap({"model_gap": readings("model_gap", [3.01])}, GapParams(3, 0.0, 1.0, n_tests=2)) is None
+
+
+def test_the_other_features_of_a_window_are_judged_by_their_own_baselines():
+    def of(value, usual):
+        return {"model_gap": readings("model_gap", [value])}, Healthy("v7", {"model_gap": usual})
+
+    usual = readings("model_gap", [0.1, 0.3] * 12)
+    two_sd = 0.2 + 2 * 0.1 * math.sqrt(24 / 23)
+    family = {"load": of(0.2, usual), "flow": of(two_sd, usual), "new": of(9.0, [])}
+    found = model_facts(replace(context(model_gap=usual), beside=lambda: family))
+    assert found["n_tests"] == 3 and found["others"]() == [pytest.approx(rarity(2.0)), 1.0]
 
 
 def test_overrides_above_three_times_the_baselines_and_beyond_chance_trip():

@@ -41,6 +41,16 @@ def fewest(n, params):
     )
 
 
+def test_a_shifted_feature_beside_another_needs_less_by_holm():
+    def fires(n_tests, beside):
+        params = StateShiftParams(n_tests=n_tests, others=lambda: [beside])
+        return state_shift(shifts(0.3, p=0.0009), params) is not None
+
+    assert fires(2, 0.0004)
+    assert not fires(2, 0.0006)
+    assert not fires(3, 0.0001)
+
+
 def test_one_window_trips_at_the_binomial_tail():
     x = fewest(60, SOFT)
     assert constraint(rates([0.0, (x - 1) / 60]), SOFT) is None
