@@ -12,6 +12,8 @@ from monitor.readings import hour_of
 from monitor.store import literal, opened, quoted
 from monitor.verdicts import evidence_of, opened_journal, store_of
 
+# Of equal proxies those first that did worst: they are what the proxy hides.
+ORDER = "decisions.proxy_reward DESC, decisions.outcome NULLS LAST, decisions.decision_id"
 FORMATS = {".csv": "csv, HEADER", ".jsonl": "json"}
 
 
@@ -37,7 +39,7 @@ def mine(loaded: Loaded, output: Path, *, top: int, as_of: datetime) -> list[str
                 [f"no decision of {policy} from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} has a "
                  "`proxy_reward`; map it, or widen `held_out`"]
             )  # fmt: skip
-        chosen = f"SELECT {_shown(loaded)} {rows} ORDER BY decisions.proxy_reward DESC, decisions.decision_id"
+        chosen = f"SELECT {_shown(loaded)} {rows} ORDER BY {ORDER}"
         connection.execute(
             f"COPY ({chosen} LIMIT {int(top)}) TO {literal(str(output))} (FORMAT {FORMATS[output.suffix]})",
             within,
@@ -56,14 +58,16 @@ def _shown(loaded: Loaded) -> str:
 
 
 def _next(loaded: Loaded, output: Path, n: int, policy: str) -> list[str]:
-    reward = loaded.config.reward_hash
+    reward, place = loaded.config.reward_hash, output.resolve()
+    inside = place.is_relative_to(loaded.folder)
+    place = place.relative_to(loaded.folder) if inside else output
     return [
         f"{n} decisions of {policy} with the highest proxy reward written to {output}",
         f"the reward is defined as {reward}",
         "next: a person writes true or false under `acceptable` in every row, and adds rows for situations "
         "in which the reward could be had without doing well; then in monitor.yaml:",
         "scenarios:",
-        f"  paths: [{json.dumps(output.name)}]",
+        f"  paths: [{json.dumps(place.as_posix())}]",
         f"  format: {output.suffix.removeprefix('.')}",
         f"  reward: {json.dumps(reward)}",
     ]

@@ -83,6 +83,24 @@ def test_mined_decisions_are_the_highest_and_the_command_says_what_to_do_next(pl
     assert few.returncode == 0 and [row["scenario_id"] for row in mined] == [n for (n,) in highest[:3]]
 
 
+def test_of_equal_proxies_those_that_did_worst_come_first_and_the_path_is_that_of_the_configuration(
+    plant: Plant,
+) -> None:
+    from monitor.mining import mine
+
+    plant.write(
+        {"decision_id": f"tie-{i}", "ts": after(LAST - 2).isoformat(), "policy_id": "old", "unit_id": "u",
+         "action": "a", "reward": 0.0, "proxy": 50.0, "outcome": outcome}
+        for i, outcome in enumerate((3.0, None, -2.0))
+    )  # fmt: skip
+    plant.run(after(LAST + 1) + LAG)
+    (plant.folder / "labels").mkdir()
+    lines = mine(plant.loaded, plant.folder / "labels/mined.csv", top=3, as_of=after(LAST + 1) + LAG)
+    text = (plant.folder / "labels/mined.csv").read_text("utf-8").splitlines()
+    assert [line.split(",")[0] for line in text[1:]] == ["tie-2", "tie-0", "tie-1"]
+    assert '  paths: ["labels/mined.csv"]' in lines
+
+
 def test_the_gate_reads_labels_and_forgets_them_when_the_reward_is_another_one(plant: Plant) -> None:
     assert said(plant.gate(NOW, "offline")) == [("INCONCLUSIVE", "no_scenarios")]
     from monitor.mining import mine

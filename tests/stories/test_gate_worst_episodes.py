@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from gates.outcome import Finding, Outcome
 from tests.stories.building import CONFIG, LAG, STATE, Plant, after, logged, rows
@@ -32,9 +31,10 @@ def validated(folder: Path, low: tuple[float, float], speed: float = 0.5) -> dic
         a = row["action"] == "a"
         bad = (i // STEPS) % 8 == 0
         mean = low[0 if a else 1] if bad else (1.2 if a else 0.9)
+        reward = round(float(mean + rng.uniform(-0.1, 0.1)), 4)
         made.append(row | {
             "episode_id": f"e{i // STEPS}", "step": i % STEPS, "terminal": i % STEPS == STEPS - 1,
-            "unit_id": f"user-{(i // STEPS) % 2999}", "reward": round(float(mean + rng.uniform(-0.1, 0.1)), 4),
+            "unit_id": f"user-{(i // STEPS) % 2999}", "reward": reward,
             "candidate_id": "new", "candidate_propensity": LIKES[row["action"]],
             "candidate_action": str(rng.choice(list(LIKES), p=list(LIKES.values()))),
             "candidate_action_speed": speed if bad else 0.5,
