@@ -171,15 +171,17 @@ class StoreEvidence:
         ]
 
     def series(self, metric: str, key: str = "") -> Sequence[Reading]:
-        """The stored readings of the monitor windows in the evidence; of batches, those that overlap it."""
+        """The stored readings of the monitor windows since the evidence began, whether or not their rewards
+        have matured; of batches, those that overlap it."""
         if metric in BATCH_METRICS:
             return [r for r in self._validated if r.metric == metric and r.key == key]
         candidate = self._scope.candidate if METRICS[metric].per.startswith("pair") else ""
+        closed = closed_end(self._config, self.as_of, matured=False)
         return load(
             self._connection,
             'metric = ? AND "key" = ? AND policy_id = ? AND candidate_id = ? '
             "AND window_start >= ? AND window_end <= ?",
-            [metric, key, self._scope.policy, candidate, self._scope.start, self._scope.end],
+            [metric, key, self._scope.policy, candidate, self._scope.start, closed],
         )
 
     def keys(self, metric: str) -> list[str]:

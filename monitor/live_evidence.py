@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 
 from gates import stages
+from gates.checks.radius import NEWEST_DAY
 from gates.passes import last_good
 from monitor import rules
 from monitor.acting import effective_level
@@ -70,7 +71,7 @@ class LiveEvidence:
 
     def estimates(self) -> dict[str, Callable[[str], Estimate]]:
         return {
-            "controlled_share": lambda _: self._share(),
+            "controlled_share": self._share,
             "decisions_outside": lambda _: self._outside(),
             "safe_decisions": self._safe_decisions,
             "late_windows": lambda days: self._late(float(days)),
@@ -91,6 +92,11 @@ class LiveEvidence:
     def _segments(self) -> list[str]:
         experiment = self.loaded.config.experiment
         return list(experiment.segments) if experiment else []
+
+    @property
+    def _decided_to(self) -> int:
+        """Where the closed windows end: who decided does not wait for rewards."""
+        return closed_end(self.loaded.config, self.as_of, matured=False)
 
     @cached_property
     def _limited(self) -> Mapping[str, Any] | None:
@@ -134,17 +140,19 @@ class LiveEvidence:
                 f"""SELECT hour, bucket, CAST(SUM(CASE WHEN policy_id = ? THEN n ELSE 0 END) AS DOUBLE) AS v1,
                         CAST(SUM(n) AS DOUBLE) AS k1
                     FROM sums_reward WHERE hour >= ? AND hour < ? {where} GROUP BY 1, 2 ORDER BY 1, 2""",
-                [self.policy, start, self.end, *([segments] if segments else [])],
+                [self.policy, start, self._decided_to, *([segments] if segments else [])],
             ).fetchnumpy()
         empty = np.empty(0)
         hours, buckets = (np.asarray(found.get(n, empty)).astype(np.int64) for n in ("hour", "bucket"))
         columns = {n: np.asarray(found.get(n, empty), dtype=np.float64) for n in ("v1", "k1")}
         return Sums(hours, buckets, np.full(len(hours), "", dtype=object), columns)
 
-    def _share(self) -> Estimate:
-        """Since it is on its step of the ramp."""
+    def _share(self, key: str) -> Estimate:
+        """Since it is on its step of the ramp; of that, the last 24 hours for the key `newest day`."""
         since = self._limited["step_since"] if self._limited else None
         start = max(self.start, hour_of(since + HOUR - timedelta(microseconds=1))) if since else self.start
+        if key == NEWEST_DAY:
+            start = max(start, self._decided_to - DAY)
         return controlled_share(self._cells(start), self._units(start), self.sheet().settings)
 
     def _units(self, start: int) -> float | None:
@@ -155,7 +163,7 @@ class LiveEvidence:
             """SELECT SUM(k), SUM(k * k) FROM (
                    SELECT unit_hash, CAST(SUM(k) AS DOUBLE) AS k FROM sums_units
                    WHERE hour >= ? AND hour < ? GROUP BY 1) AS units""",
-            [start, self.end],
+            [start, self._decided_to],
         ).fetchone()
         return kish_size(float(found[0]), float(found[1])) if found and found[0] is not None else None
 
@@ -167,7 +175,7 @@ class LiveEvidence:
             """SELECT CAST(SUM(n) AS DOUBLE),
                       CAST(SUM(CASE WHEN "key" IN (SELECT unnest(?::VARCHAR[])) THEN 0 ELSE n END) AS DOUBLE)
                FROM sums_reward WHERE policy_id = ? AND hour >= ? AND hour < ?""",
-            [self._segments, self.policy, self.start, self.end],
+            [self._segments, self.policy, self.start, self._decided_to],
         ).fetchone()
         if not found or found[0] is None:
             return missing("no_data", "decisions")
@@ -178,10 +186,9 @@ class LiveEvidence:
         at = stages.instant_of(since)
         if at is None or not has_table(self.connection, "sums_reward"):
             return missing("no_data", "decisions")
-        end = closed_end(self.loaded.config, self.as_of, matured=False)
         found = self.connection.execute(
             "SELECT COALESCE(SUM(n), 0) FROM sums_reward WHERE policy_id = ? AND hour >= ? AND hour < ?",
-            [self.loaded.config.policies.safe, hour_of(at) + 1, end],
+            [self.loaded.config.policies.safe, hour_of(at) + 1, self._decided_to],
         ).fetchone()
         n = float(found[0]) if found else 0.0
         return exact(n, n, "decisions") if n else missing("no_data", "decisions")
@@ -245,7 +252,7 @@ class LiveEvidence:
         found = self.connection.execute(
             "SELECT MAX(hour), CAST(SUM(n_rec) AS DOUBLE) FROM sums_pair "
             "WHERE policy_id = ? AND candidate_id = ? AND hour >= ? AND hour < ?",
-            [self.policy, name, self.start, self.end],
+            [self.policy, name, self.start, self._decided_to],
         ).fetchone()
         if not found or found[0] is None:
             return missing("no_data", "days")

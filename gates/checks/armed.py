@@ -11,6 +11,7 @@ from gates.checks.sign_off import signed
 from gates.evidence import Evidence
 from gates.needs import needed, shown
 from gates.outcome import Finding, Outcome, finding
+from gates.passes import counts
 from gates.stages import OFFLINE
 
 GUARDS = ("reward_drop", "reward_deviation", "constraint", "state_shift", "irreversible")
@@ -86,12 +87,12 @@ def _target(evidence: Evidence) -> Finding:
     held = [
         e
         for e in evidence.events("verdict")
-        if e.subject == safe
+        if counts(e)
+        and e.subject == safe
         and e.body.get("stage") not in (None, OFFLINE)
         and e.at <= evidence.as_of
         and e.body.get("outcome") == "PASS"
         and e.body.get("exit_code") == 0
-        and not e.body.get("dry")
     ]
     if held:
         newest = max(held, key=lambda e: (e.at, e.seq))

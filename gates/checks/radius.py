@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gates.bounds import at_most, broken, numbers, unjudged
+from gates.bounds import at_most, broken, interval, numbers, unjudged
 from gates.checks.check import Params
 from gates.evidence import Evidence
 from gates.needs import shown
@@ -16,21 +16,25 @@ from gates.outcome import Finding, Outcome, finding
 from gates.passes import RAMP_STEP
 
 SAME = 1e-9
+NEWEST_DAY = "newest day"
 
 
 def blast_radius(params: Params, evidence: Evidence) -> list[Finding]:
     """The candidate decides only in the declared segments, and for at most the current step of the ramp.
 
     The step is what the newest promotion wrote down, the first of `ramp` where it wrote none. FAIL: a
-    decision outside the segments (`segment_outside`); the lower end of its share > the step
-    (`ramp_exceeded`). INCONCLUSIVE: its upper end > step·(1 + `slack`); less than `step_days` on this step
-    (`step_days`) or `stage_days` in the stage (`stage_days`); a step before the last that is good
-    (`ramp_step`): the next may be taken. PASS: none of these, on the last step.
+    decision outside the segments (`segment_outside`); the lower end of its share > the step, or that of the
+    newest day > step·(1 + `slack`) (`ramp_exceeded`). INCONCLUSIVE: the share's upper end > step·(1 +
+    `slack`); less than `step_days` on this step (`step_days`) or `stage_days` in the stage (`stage_days`); a
+    step before the last that is good (`ramp_step`): the next may be taken. PASS: none of these, on the last
+    step.
     """
     ramp = [float(s) for s in params["ramp"]]
     entry = evidence.facts.get("limited") or {}
     step = _step(entry, ramp)
-    reached = [_segments(evidence), _share(step, float(params["slack"]), evidence)]
+    slack = float(params["slack"])
+    share = _worse(_share(step, slack, evidence), _newest_day(step, slack, evidence))
+    reached = [_segments(evidence), share]
     lasted = [
         _days("step", entry.get("step_since"), float(params["step_days"]), evidence),
         _days("stage", entry.get("since"), float(params["stage_days"]), evidence),
@@ -86,6 +90,26 @@ def _share(step: float, slack: float, evidence: Evidence) -> Finding:
         needs = f"no more than {step:g} of the traffic, and evidence from then on"
         return replace(judged, outcome=Outcome.FAIL, reason="ramp_exceeded", message=message, needs=needs)
     return judged
+
+
+def _newest_day(step: float, slack: float, evidence: Evidence) -> Finding:
+    """FAIL where the share of the newest day alone is surely above step·(1 + slack): a jump that the days
+    before hide. A day is too short to say more, so it passes otherwise."""
+    day, metric = evidence.estimate("controlled_share", NEWEST_DAY), "controlled_share"
+    what = f"the candidate's share of the decisions of the newest day on the step {step:g} of the ramp"
+    limit, reason = step * (1 + slack), broken(day)
+    if reason is not None:
+        return unjudged(what, day, reason, limit=limit, metric=metric, key=NEWEST_DAY)
+    fields = {"metric": metric, "key": NEWEST_DAY, "limit": limit, **numbers(day)}
+    if day.low > limit:
+        message = f"{what} is {interval(day)}: not at most {shown(limit)}."
+        needs = f"no more than {step:g} of the traffic, and evidence from then on"
+        return finding(Outcome.FAIL, message, needs, reason="ramp_exceeded", **fields)
+    return finding(Outcome.PASS, f"{what} is {interval(day)}: not surely above {shown(limit)}.", **fields)
+
+
+def _worse(whole: Finding, day: Finding) -> Finding:
+    return day if day.outcome > whole.outcome else whole
 
 
 def _days(what: str, since: Any, least: float, evidence: Evidence) -> Finding:

@@ -126,6 +126,7 @@ HEALTHY = {
     ("ab_lift", ""): near(0.1, 0.01),
     ("novelty", ""): near(0.0, 0.01),
     ("controlled_share", ""): near(0.5, 0.001),
+    ("controlled_share", "newest day"): near(0.5, 0.05),
     ("decisions_outside", ""): exact(0, 50_000, ""),
     ("safe_decisions", "2026-03-10T00:00:00+00:00"): exact(900, 900, ""),
     ("exploration_rate", ""): near(0.005, 0.001),

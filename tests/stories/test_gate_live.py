@@ -63,10 +63,11 @@ def test_a_step_of_the_ramp_is_judged_from_the_log(plant: Plant) -> None:
     found = of(plant, "blast_radius", DAYS)
     assert said(found) == [(PASS, None)] * 3 + [(HOLD, "stage_days"), (HOLD, "ramp_step")]
     assert found[1].value == pytest.approx(2 / 42) and found[1].n == 10 * 24 * 42
-    # Two days of all the traffic do not settle what its share is, and do not pass.
+    # Two days of all the traffic: what is left of twelve days says little, the newest day says it all.
     plant.write(rows(range(DAYS * 24, (DAYS + 2) * 24), "new", per_hour=40, seed=1))
     plant.run(after((DAYS + 2) * 24) + LAG)
-    assert said(of(plant, "blast_radius", DAYS + 2))[1] == (HOLD, "straddles")
+    jumped = of(plant, "blast_radius", DAYS + 2)
+    assert said(jumped)[1] == (FAIL, "ramp_exceeded") and (jumped[1].value, jumped[1].n) == (1.0, 24 * 40)
     # On the step .01 what it had in these days is surely too much.
     enter(plant, LIMITED, ENTERED + 0.01, 0.01)
     assert said(of(plant, "blast_radius", DAYS))[1] == (FAIL, "ramp_exceeded")
@@ -98,6 +99,20 @@ def test_the_dashboard_and_the_readings_behind_it(plant: Plant) -> None:
     assert said(of(plant, "dashboard_fresh", DAYS))[2] == (PASS, None)
     later = of(plant, "dashboard_fresh", DAYS + 0.01)
     assert said(later)[1] == (NO_DATA, "stale"), "14 minutes after the last run"
+
+
+def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_path: Path) -> None:
+    slow = Plant(tmp_path, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
+                                            "matures_after": "3d"})  # fmt: skip
+    slow.write(rows(range(ENTERED * 24), "old", per_hour=40))
+    enter(slow, LIMITED, ENTERED, 0.05)
+    slow.write(decided(range(ENTERED, DAYS - 1)))
+    slow.write(rows(range((DAYS - 1) * 24, DAYS * 24), "new", per_hour=40, seed=1))
+    slow.run(after(DAYS * 24) + LAG)
+    assert said(of(slow, "blast_radius", DAYS))[1] == (FAIL, "ramp_exceeded")
+    assert said(of(slow, "dashboard_fresh", DAYS))[0] == (PASS, None)
+    [scored] = of(slow, "offline_reevaluation", DAYS, "full")
+    assert said([scored]) == [(PASS, None)]
 
 
 def test_in_full_deployment_every_window_must_have_been_judged_in_time(plant: Plant) -> None:

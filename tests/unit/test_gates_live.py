@@ -134,7 +134,8 @@ def test_a_rollback_that_was_drilled_and_did_not_take_fails():
 # blast_radius
 
 ENTERED = {"step": 0.05, "step_since": AS_OF - 8 * DAY, "since": AS_OF - 40 * DAY}
-REACH = {"decisions_outside": exact(0, 10_000, ""), "controlled_share": around(0.05, 0.048, 0.052)}
+REACH = {"decisions_outside": exact(0, 10_000, ""), "controlled_share": around(0.05, 0.048, 0.052),
+         "controlled_share__newest day": around(0.06, 0.02, 0.15)}  # fmt: skip
 
 
 def test_a_good_step_says_that_the_next_may_be_taken():
@@ -168,6 +169,22 @@ def test_the_share_of_traffic_against_the_step(share, outcome, reason):
     found = run("blast_radius", {"limited": ENTERED}, **{**REACH, "controlled_share": share})
     assert said(found)[1] == (outcome, reason)
     assert (found[-1].reason == "ramp_step") is (outcome is PASS)
+
+
+@pytest.mark.parametrize(
+    ("day", "outcome", "reason"),
+    [
+        (around(0.09, 0.0625, 0.15), PASS, None),
+        (around(0.09, 0.063, 0.15), FAIL, "ramp_exceeded"),
+        (around(1.0, 0.98, 1.0), FAIL, "ramp_exceeded"),
+        (missing("no_data"), NO_DATA, "no_data"),
+        (around(float("nan"), 0.0, 1.0), NO_DATA, "non_finite"),
+    ],
+)
+def test_a_jump_of_the_newest_day_is_not_hidden_by_the_days_before(day, outcome, reason):
+    found = run("blast_radius", {"limited": ENTERED}, **{**REACH, "controlled_share__newest day": day})
+    assert said(found)[1] == (outcome, reason)
+    assert found[1].key == ("" if outcome is PASS else "newest day")
 
 
 def test_one_decision_outside_its_segments_fails_it():
@@ -374,6 +391,7 @@ def test_operators_who_never_held_a_pass_are_signed_off_as_trusted():
         {"stage": "full_deployment", "outcome": "PASS", "exit_code": 5},
         {"stage": "full_deployment", "outcome": "INCONCLUSIVE", "exit_code": 3},
         {"stage": "full_deployment", "outcome": "PASS", "exit_code": 0, "dry": True},
+        {"stage": "full_deployment", "outcome": "PASS", "exit_code": 0, "scope": "files"},
     ],
 )
 def test_a_verdict_that_opened_nothing_makes_no_target(body):
