@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gates.outcome import EXIT_FIRING
+from gates.outcome import EXIT_FIRING, EXIT_HOLD
 from monitor import acts, jobs, promotion, verdicts
 from monitor import config as configuration
 from monitor.config import Loaded
 from monitor.journal import Journal
 from monitor.road import KINDS
 from monitor.road_lines import lines as road_lines_of
-from sample_logs import road, road_lists
+from sample_logs import road, road_duties, road_lists
 
 LAG = timedelta(minutes=11)
 DAY = timedelta(days=1)
@@ -71,6 +71,10 @@ class Walk:
             evidence=str(self.folder / REPORT), expires="92d", approved=True, at=self.now,
         )  # fmt: skip
 
+    def duties(self) -> None:
+        with Journal(verdicts.store_of(self.loaded).journal) as journal:
+            road_duties.done(journal, road.CANDIDATE, road.INCUMBENT, self.now)
+
     def say(self, text: str) -> None:
         indent = " " * len("-- 2026-05-04  ")
         first = f"-- {self.now:%Y-%m-%d}  "
@@ -105,13 +109,14 @@ def _begun(folder: Path) -> Walk:
     (folder / REPORT).write_text("nobody looked at this: it is sample data\n", "utf-8")
     road_lists.write(folder / "checklists")
     title = "== road: one policy over 11 weeks, by `monitor promote`, as `monitor status` draws it"
-    note = "   (sample data: sign-offs are the demo's own; what a plant cannot give is off)"
+    note = "   (sample data: the demo signs, and writes drills, test pages and dashboard looks itself)"
     return Walk(folder, configuration.load(folder / "monitor.yaml"), [], road.START, [title, note], [])
 
 
 def _to_shadow(walk: Walk) -> None:
     walk.day(15)
-    walk.attest("external_evaluation")
+    for item in road_lists.GRADE_C:
+        walk.attest(item)
     walk.gate("offline")
     walk.promote("shadow")
 
@@ -123,16 +128,24 @@ def _to_limited(walk: Walk) -> None:
     walk.gate("shadow")
     walk.promote("limited", share=0.2)
     walk.day(38)
-    walk.gate("limited")
+    walk.duties()
+    walk.gate("limited", EXIT_HOLD)
+    walk.promote("limited", share=0.5, step=0.5)
+    walk.day(41)
+    walk.duties()
+    walk.gate("limited", EXIT_HOLD)
     walk.status()
 
 
 def _to_full(walk: Walk) -> None:
     walk.day(45)
+    walk.duties()
     walk.gate("limited")
-    walk.attest("red_team")
     walk.promote("full", share=1.0)
-    walk.day(55)
+    for day in range(47, 56):  # every window is measured in time
+        walk.day(day)
+    for item in ("red_team", "trusted"):
+        walk.attest(item)
     walk.gate("full")
     walk.status()
 

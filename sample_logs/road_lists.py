@@ -11,33 +11,21 @@ from pathlib import Path
 
 from gates.stages import STAGES
 
-NO_PROPENSITIES = "operators log no propensities; a person signs external_evaluation instead"
+# What operators' logs cannot tell without propensities: an evaluation from outside is signed (grade C).
+GRADE_C = ("held_out_value", "beats_baseline", "constraint_value", "worst_case")
+GREEDY = "a greedy controller: no distribution to explore with"
 ONE_PLANT = "the share of the candidate changes with the ramp: no experiment with one planned share"
-LATER = "not judged by this version yet"
 # stage -> item -> because
 OFF: dict[str, dict[str, str]] = {
-    "offline_validation": {
-        "held_out_value": NO_PROPENSITIES,
-        "beats_baseline": NO_PROPENSITIES,
-        "constraint_value": NO_PROPENSITIES,
-        "reward_hacking": "the reward is metered: there is no proxy",
-        "worst_case": NO_PROPENSITIES,
-    },
+    "offline_validation": {"reward_hacking": "the reward is metered: there is no proxy"},
     "limited_deployment": {
-        "blast_radius": LATER,
-        "override_ready": LATER,
-        "dashboard_fresh": LATER,
-        "hard_constraints": LATER,
         "ab_test": ONE_PLANT,
         "offline_online_gap": "no offline value was promised",
-        "exploration": "a greedy controller, no propensities",
+        "exploration": GREEDY,
     },
     "full_deployment": {
-        "continuous_monitoring": LATER,
-        "offline_reevaluation": NO_PROPENSITIES,
-        "rollback_armed": LATER,
-        "on_call_path": LATER,
-        "exploration": "a greedy controller, no propensities",
+        "offline_reevaluation": "operators log no propensities",
+        "exploration": GREEDY,
     },
 }
 NUMBERS: dict[str, dict[str, dict[str, object]]] = {
@@ -46,29 +34,25 @@ NUMBERS: dict[str, dict[str, dict[str, object]]] = {
         "large_disagreement": {"share": 0.05},
         "duration_and_coverage": {"days": 14},
     },
-    "limited_deployment": {"blast_radius": {"ramp": "[0.2, 0.5]", "step_days": 7, "stage_days": 14}},
-    "full_deployment": {"state_shift": {"limit": 0.3}},
+    "limited_deployment": {
+        "blast_radius": {"ramp": "[0.2, 0.5]", "step_days": 7, "stage_days": 14},
+        "hard_constraints": {"limit": 0.12},  # what a week of a fifth of six loops can tell
+    },
+    "full_deployment": {"state_shift": {"limit": 0.3}, "rollback_armed": {"baseline_windows": 14}},
 }
-SIGNED = """
-  # Operators log no propensities: somebody outside evaluated the candidate, and signs it.
-  - item: external_evaluation
-    check: sign_off
-    role: sign_off
-"""
 
 
 def write(folder: Path) -> None:
     """Write the four checklists and the triggers of the walk into `folder`."""
-    own(folder, OFF, NUMBERS, {STAGES[0]: SIGNED})
+    own(folder, OFF, NUMBERS)
 
 
 def own(
     folder: Path,
     off: Mapping[str, Mapping[str, str]],
     numbers: Mapping[str, Mapping[str, Mapping[str, object]]],
-    added: Mapping[str, str],
 ) -> None:
-    """Write the checklists that ship into `folder` with these items switched off, numbers and items."""
+    """Write the checklists that ship into `folder` with these items switched off, and these numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*STAGES, "triggers"):
         text = (files("checklists") / f"{name}.yaml").read_text("utf-8")
@@ -77,7 +61,7 @@ def own(
         for item, changed in numbers.get(name, {}).items():
             for number, value in changed.items():
                 text = _changed(text, item, number, str(value))
-        (folder / f"{name}.yaml").write_text(text + added.get(name, ""), "utf-8")
+        (folder / f"{name}.yaml").write_text(text, "utf-8")
 
 
 def _changed(text: str, item: str, key: str, value: str) -> str:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gates.stages import FULL, LIMITED, OFFLINE, SHADOW
 from monitor.cli import app
-from sample_logs import make, news, road, road_lists
+from sample_logs import make, news, road, road_duties, road_lists
 from sample_logs.parts import arrived, json_lines, written
 from tests.stories.building import LAG, Plant, finding
 
@@ -88,6 +88,11 @@ class Walk(Site):
     def lines(self, since: datetime, until: datetime) -> list[str]:
         return road.lines(self.granted, since, until)
 
+    def duties(self) -> None:
+        """Drills, a test page and a look at the dashboard, as their commands will write them."""
+        with self.plant.journal() as journal:
+            road_duties.done(journal, road.CANDIDATE, road.INCUMBENT, self.now)
+
     def grant(self, share: float) -> None:
         self.granted.append((self.now, share))
 
@@ -95,13 +100,17 @@ class Walk(Site):
 def test_a_policy_walks_to_full_deployment_is_rolled_back_and_earns_its_way_back(tmp_path: Path) -> None:
     walk = Walk(tmp_path)
     walk.day(15)
-    assert walk.gate("offline") == (3, ["external_evaluation signoff_missing"])
+    code, open_ = walk.gate("offline")
+    assert code == 3 and [o.split()[0] for o in dict.fromkeys(open_)] == list(road_lists.GRADE_C)
+    assert {o.split()[1] for o in open_} == {"missing_propensity"}
     assert walk.promote("shadow") == (
         3,
         "hold: autopilot was not promoted: offline_validation is INCONCLUSIVE as of 2026-05-19 00:11 UTC; "
-        "it hangs on external_evaluation: `monitor gate --stage offline` tells what is needed",
+        "it hangs on held_out_value, beats_baseline, constraint_value, worst_case: "
+        "`monitor gate --stage offline` tells what is needed",
     )
-    walk.attest("external_evaluation")
+    for item in road_lists.GRADE_C:
+        walk.attest(item)
     assert walk.gate("offline") == (0, [])
     assert walk.promote("limited")[0] == 3
     assert walk.promote("shadow")[0] == 0
@@ -112,11 +121,12 @@ def test_a_policy_walks_to_full_deployment_is_rolled_back_and_earns_its_way_back
     earned_again(walk)
 
     assert walk.told() == [
-        ("15", "attest external_evaluation"), ("15", f"promote {SHADOW}"),
-        ("30", "waive review"), ("31", "attest review"), ("31", f"promote {LIMITED}"),
-        ("45", "attest red_team"), ("45", f"promote {FULL}"),
+        *(("15", f"attest {item}") for item in road_lists.GRADE_C), ("15", f"promote {SHADOW}"),
+        ("30", "waive review"), ("31", "attest review"), ("31", f"promote {LIMITED} 0.2"),
+        ("38", f"promote {LIMITED} 0.5"), ("45", f"promote {FULL}"),
+        ("55", "attest red_team"), ("55", "attest trusted"),
         ("61", "rollback intent"), ("61", "rollback done"),
-        ("77", f"promote {LIMITED}"),
+        ("77", f"promote {LIMITED} 0.2"),
     ]  # fmt: skip
     assert walk.monitor("doctor")[0] in (0, 3)
     done = walk.plant.monitor("doctor", "--verify-journal")
@@ -147,21 +157,34 @@ def in_shadow(walk: Walk) -> None:
     assert walk.gate("shadow") == (0, [])
     assert walk.promote("full")[0] == 3
     code, said = walk.promote("limited")
-    assert code == 0 and said.startswith("autopilot is in limited_deployment from 2026-06-04 00:11 UTC on")
+    assert code == 0
+    assert said.startswith("autopilot is in limited_deployment, step 0.2 of the ramp from 2026-06-04 00:11")
     walk.grant(0.2)
 
 
 def to_full(walk: Walk) -> None:
+    """The two steps of the ramp, each after a week and what has to be kept up, then ten days in control."""
     walk.day(38)
-    assert walk.gate("limited") == (0, [])
+    ramp = ["blast_radius stage_days", "blast_radius ramp_step"]
+    missing = ["override_ready drill_missing", "dashboard_fresh dashboard_missing"]
+    assert walk.gate("limited") == (3, [*ramp, *missing, "hard_constraints drill_missing"])
+    code, said = walk.promote("limited", "--step", "0.5")
+    assert code == 3 and "it hangs on override_ready, dashboard_fresh, hard_constraints" in said
+    walk.duties()
+    assert walk.gate("limited") == (3, ramp)
+    code, said = walk.promote("full")
+    assert code == 3 and "it is on step 0.2 of the ramp" in said
+    assert walk.promote("limited", "--step", "0.5")[0] == 0
     walk.grant(0.5)
     walk.day(45)
+    walk.duties()
     assert walk.gate("limited") == (0, [])
-    assert walk.gate("full") == (3, ["red_team signoff_missing", "frozen_rules rules_not_frozen"])
-    walk.attest("red_team")
     assert walk.promote("full")[0] == 0
     walk.grant(1.0)
-    walk.days(54, 55)
+    walk.days(47, 55)
+    assert walk.gate("full") == (3, ["rollback_armed signoff_missing", "red_team signoff_missing"])
+    walk.attest("red_team")
+    walk.attest("trusted")
     assert walk.gate("full") == (0, [])
     assert "last good policy: operators, the safe one" in walk.monitor("status")[1]
 
@@ -205,7 +228,7 @@ def earned_again(walk: Walk) -> None:
     assert walk.promote("full")[0] == 3
     assert walk.promote("limited")[0] == 0
     shown = walk.monitor("status")[1]
-    assert "shadow PASS 07-20 > LIMITED since 07-20 > full" in shown and "rolled back" not in shown
+    assert "shadow PASS 07-20 > LIMITED step 0.2 since 07-20 > full" in shown and "rolled back" not in shown
     assert OFFLINE not in shown
 
 
@@ -222,7 +245,7 @@ class News(Site):
     def __init__(self, folder: Path) -> None:
         held_out = {"from": "2026-01-12", "to": "2026-01-16"}
         super().__init__(folder, "news_shadow.yaml", news.START, window="24h", held_out=held_out)
-        road_lists.own(folder / "checklists", NEWS_OFF, {SHADOW: {"duration_and_coverage": {"days": 7}}}, {})
+        road_lists.own(folder / "checklists", NEWS_OFF, {SHADOW: {"duration_and_coverage": {"days": 7}}})
         self.candidate = "linucb"
 
     def lines(self, since: datetime, until: datetime) -> list[str]:

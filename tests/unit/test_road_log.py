@@ -57,4 +57,4 @@ def test_its_checklists_load_and_say_why_an_item_is_off(tmp_path):
 
 def test_a_number_that_an_item_does_not_have_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no 'day' of item 'data_contract'"):
-        road_lists.own(tmp_path, {}, {"shadow_mode": {"data_contract": {"day": 1}}}, {})
+        road_lists.own(tmp_path, {}, {"shadow_mode": {"data_contract": {"day": 1}}})
