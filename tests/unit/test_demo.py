@@ -193,5 +193,8 @@ def test_one_log_is_played_from_the_shared_stretch_to_its_rollback(tmp_path, mon
     monkeypatch.setattr(calendar, "before", lambda _: [passes[0], passes[-1]])
     shown = demo.play(log, demo.begin(log, tmp_path / "begun"), tmp_path / log.name)
     assert shown.wrong == ()
-    assert shown.summary[:5] == (log.name, "INCONCLUSIVE", "5", "irreversible", "rolled back")
+    # FAIL: with the passes that are left out here, windows of an hour were not measured in time
+    assert shown.summary[:5] == (log.name, "FAIL", "5", "irreversible", "rolled back")
+    table = "".join(shown.lines).splitlines()
+    assert any(line.startswith("FAIL") and "continuous_monitoring" in line for line in table)
     assert shown.lines[0] == "== live_irreversible: live, irreversible planted at 2026-01-22 10:00 UTC"
