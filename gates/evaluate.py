@@ -12,10 +12,14 @@ from typing import Any
 from gates.checklist import Checklist, Item
 from gates.checks import CHECKS
 from gates.evidence import Event, Evidence
+from gates.needs import needed, why
 from gates.outcome import Finding, Outcome, exit_code, finding, worst
 from gates.waivers import waived, waivers_of
 
 __all__ = ["Event", "Evidence", "RecordedFiring", "Verdict", "evaluate", "judge", "to_json"]
+
+# What was read: the store, or files given by hand, without or with a journal.
+STORE, LOGS, LOGS_AND_JOURNAL = "store", "logs", "logs and journal"
 
 
 @dataclass(frozen=True)
@@ -55,22 +59,22 @@ class Verdict:
     dry: bool = False
 
 
-def evaluate(checklist: Checklist, evidence: Evidence) -> list[Finding]:
+def evaluate(checklist: Checklist, evidence: Evidence, scope: str = STORE) -> list[Finding]:
     """The findings of every item, in the order of the checklist.
 
     A check that raises, or returns no finding, is one ERROR finding; the others are still there. What a
-    waiver covers is marked and keeps its outcome.
+    waiver covers is marked and keeps its outcome. With the scope `LOGS` there is no journal to ask.
     """
     waivers = waivers_of(evidence)
-    return [f for item in checklist.items for f in waived(item, _judged(item, evidence), waivers)]
+    return [f for item in checklist.items for f in waived(item, _judged(item, evidence, scope), waivers)]
 
 
 def judge(
-    checklist: Checklist, evidence: Evidence, firings: Sequence[RecordedFiring] = (), *, scope: str = "store"
+    checklist: Checklist, evidence: Evidence, firings: Sequence[RecordedFiring] = (), *, scope: str = STORE
 ) -> Verdict:
     """The verdict: the worst finding; exit code 5 where a confirmed rollback firing is among
     `firings`, those of the evidence window, acted on or historical."""
-    findings = evaluate(checklist, evidence)
+    findings = evaluate(checklist, evidence, scope)
     outcome = worst(findings)
     return Verdict(
         stage=checklist.stage,
@@ -101,17 +105,21 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
     return {"schema": 1, **{name: _plain(value) for name, value in body.items()}}
 
 
-def _judged(item: Item, evidence: Evidence) -> list[Finding]:
+def _judged(item: Item, evidence: Evidence, scope: str) -> list[Finding]:
     if item.role == "off":
         message, needs = f"not judged: {item.because}", "the item switched on, if it should count"
         return [_filed(finding(Outcome.INCONCLUSIVE, message, needs, reason="off"), item, evidence)]
+    if scope == LOGS and CHECKS[item.check].events:
+        message = f"{item.item} was not judged: {why('no_journal')}."
+        said = finding(Outcome.INCONCLUSIVE, message, needed("no_journal"), reason="no_journal")
+        return [_filed(said, item, evidence)]
     try:
         params = {**item.params, "item": item.item, "two_person": item.two_person}
         findings = CHECKS[item.check].function(params, evidence)
         return [_filed(_sound(found), item, evidence) for found in _some(findings)]
     except Exception as error:
-        said = " ".join(str(error).split()) or "no further word"
-        message = f"check {item.check} could not judge: {type(error).__name__}: {said}"
+        words = " ".join(str(error).split()) or "no further word"
+        message = f"check {item.check} could not judge: {type(error).__name__}: {words}"
         needs = "this error to be mended; it may be a mistake in the check itself"
         return [_filed(finding(Outcome.ERROR, message, needs, reason="error"), item, evidence)]
 

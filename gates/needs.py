@@ -220,6 +220,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "triggers and the level of acting were not written down when the stage was entered",
         "`monitor promote` or `monitor adopt` into this stage, which writes them down",
     ),
+    "no_journal": (
+        "it is told by the journal, and none was given",
+        "`--journal FILE` with the journal.db of the store, or the gate where the store is",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gates.evaluate import RecordedFiring, Verdict
+from gates.evaluate import STORE, RecordedFiring, Verdict
 from gates.outcome import (
     EXIT_ERROR,
     EXIT_FAIL,
@@ -51,6 +51,7 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
         legacy_windows=False,
     )
     about = f"  {verdict.stage}  {verdict.policy}  as of {verdict.as_of:%Y-%m-%d %H:%M} UTC"
+    about += f"  from {verdict.scope}" if verdict.scope != STORE else ""
     console.print(text(verdict.outcome.name, f"bold {COLOURS[verdict.outcome]}") + text(about))
     console.print(text(f"{next_step(verdict)} (exit code {verdict.exit_code})"))
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=False)

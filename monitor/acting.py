@@ -217,11 +217,16 @@ _TOLD: Mapping[str, messages.Action] = {
 }
 
 
+def called_for(found: Judged, candidate: str) -> str:
+    """What a firing calls for: a rollback only where it is confirmed and the candidate was in control."""
+    live = found.firing.policy_id == candidate and not found.escalate_only
+    return "rollback" if live and found.confirmed else "escalate" if found.confirmed else "watch"
+
+
 def _called_for(found: Judged, acting: Acting) -> tuple[str, Did]:
     """What the firing calls for, and what is done on this run's terms."""
     firing, config = found.firing, acting.loaded.config
-    live = firing.policy_id == acting.candidate and not found.escalate_only
-    action = "rollback" if live and found.confirmed else "escalate" if found.confirmed else "watch"
+    action = called_for(found, acting.candidate)
     known = firing.window_end + matured_after(config, firing.trigger)
     if known < acting.now - config.act_within or firing.window_end <= acting.armed_at:
         return action, "historical"

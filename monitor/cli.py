@@ -141,6 +141,7 @@ def schedule(
 
 @app.command()
 def gate(
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, help="More files of --logs.")] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="offline, shadow, limited or full.")] = None,
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
@@ -155,20 +156,30 @@ def gate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Mark the stored verdict as dry: it opens no stage.")
     ] = False,
+    logs: Annotated[
+        list[Path] | None,
+        typer.Option("--logs", help="Judge these log files or folders, measured for this once; no store."),
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="With --logs: the frozen baseline, a file of the store.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", help="With --logs: the store's journal.db, only read.")
+    ] = None,
 ) -> None:
     """Judge one stage from what is stored. Exit code 0 only for PASS; 1 fail, 3 hold, 4 error, 5 rollback."""
     from monitor import config as configuration
-    from monitor import gating, verdicts
+    from monitor import gating
 
-    if stage is None:
-        _usage("--stage is missing: offline, shadow, limited or full")
     report = gating.Report(format, output or [], quiet, _colour(), _width())
+    asked = gating.Asked(stage, logs or [], more or [], baseline, journal, dry_run)
     report.refuse_mistakes()
-    loaded = configuration.load(config)
-    try:
-        verdict = verdicts.gate(loaded, stage=stage, as_of=_as_of(as_of), dry=dry_run)
-    except ValueError as error:
-        _usage(str(error))
+    asked.refuse_mistakes()
+    moment = _as_of(as_of) if as_of else None
+    with _progress() as progress:
+        verdict, told = gating.judged(configuration.load(config), asked, moment, _now(), progress)
+    for line in told:
+        _say(line)
     raise typer.Exit(gating.tell(verdict, report, out=_out, say=_say))
 
 
@@ -345,7 +356,7 @@ def ingest(
             else:
                 account = read_logs(connection, loaded, as_of=now, now=now, progress=progress)
                 hidden = []
-    for line in [*_account_lines(account), *hidden]:
+    for line in [*account.lines(), *hidden]:
         typer.echo(line)
 
 
@@ -556,7 +567,7 @@ def version() -> None:
 
 
 def _run_lines(report: Any) -> list[str]:
-    lines = _account_lines(report.account)
+    lines = report.account.lines()
     if report.baseline_frozen:
         lines.append("baseline in place")
     lines.append(f"{report.windows} windows measured")
@@ -603,20 +614,6 @@ def _told_once(confirmed: list[Any]) -> list[str]:
         f"  {did}: {message}{f' ({windows} windows)' if windows > 1 else ''}"
         for (did, *_), (message, windows) in newest.items()
     ]
-
-
-def _account_lines(account: Any) -> list[str]:
-    lines = [
-        f"{account.rows_in} rows in = {account.loaded} loaded + {account.duplicates} duplicates + "
-        f"{account.late_rewards} late rewards + {account.recommendations} recommendations + "
-        f"{account.rejected} rejected; {account.faults} faults; {account.files_read} "
-        f"{'file' if account.files_read == 1 else 'files'} read"
-    ]
-    if account.pruned:
-        lines.append(f"{account.pruned} rejected rows are from before the days that were pruned")
-    lines += [f"not read: {problem}" for problem in account.problems]
-    lines += [f"no file matches {pattern}" for pattern in account.unmatched]
-    return lines
 
 
 def _hidden_lines(config: Any) -> list[str]:

@@ -95,6 +95,7 @@ class StoreEvidence:
         scope: Scope,
         as_of: datetime,
         judged_to: int | None,
+        unread: bool | None = None,
     ) -> None:
         self._connection = connection
         self._journal = journal
@@ -103,6 +104,7 @@ class StoreEvidence:
         self._baseline = baseline
         self._scope = scope
         self._judged_to = judged_to
+        self._unread = unread
         self.stage = scope.stage
         self.policy = scope.candidate
         self.controlling = scope.policy
@@ -355,9 +357,14 @@ class StoreEvidence:
         return exact(part / rows, rows, "share") if rows else missing("no_data", "share")
 
     def _rejected(self) -> Estimate:
-        """Share of rejected rows; `unread` where the last run could not read a file at all."""
-        found, runs = self._share("rejects:"), self._journal.events("run")
-        return found.because("unread") if runs and runs[-1].body.get("not_read") else found
+        """Share of rejected rows; `unread` where a file could not be read at all: of those given, else by
+        the last run."""
+        unread = self._unread
+        if unread is None:
+            runs = self._journal.events("run")
+            unread = bool(runs and runs[-1].body.get("not_read"))
+        found = self._share("rejects:")
+        return found.because("unread") if unread else found
 
     @cached_property
     def _validated(self) -> list[Reading]:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from gates.evaluate import Verdict
 from gates.formats import ENDINGS, FORMATS
 from gates.outcome import EXIT_ERROR, EXIT_FAIL, EXIT_FIRING
-from monitor.config import ConfigError, did_you_mean
+from gates.stages import SHORT, stage_named
+from monitor import verdicts
+from monitor.config import ConfigError, Loaded, did_you_mean
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,49 @@ class Report:
                 errors.append(f"--output {file} is a folder")
         if errors:
             raise ConfigError(errors)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be judged: a stage from what is stored or, with `logs`, from these files (`more` are those
+    that a shell put behind the first); `dry` marks the verdict."""
+
+    stage: str | None
+    logs: Sequence[Path] = ()
+    more: Sequence[Path] = ()
+    baseline: Path | None = None
+    journal: Path | None = None
+    dry: bool = False
+
+    def refuse_mistakes(self) -> None:
+        """Raise ConfigError where the options do not go together."""
+        errors = []
+        if self.stage is None:
+            errors.append(f"--stage is missing: {', '.join(SHORT)}")
+        if not self.logs:
+            given = {"--baseline": self.baseline, "--journal": self.journal}
+            alone = [option for option, file in given.items() if file]
+            errors += [f"{option} goes with --logs: the store has its own" for option in alone]
+            errors += [f"argument {file} is not known; files to judge follow --logs" for file in self.more]
+        if errors:
+            raise ConfigError(errors)
+
+
+def judged(
+    loaded: Loaded, asked: Asked, as_of: datetime | None, now: datetime, progress: Progress | None
+) -> tuple[Verdict, list[str]]:
+    """The verdict, and what to tell beside it. Raises ConfigError, StoreError, JournalError."""
+    try:
+        stage = stage_named(str(asked.stage))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    if not asked.logs:
+        return verdicts.gate(loaded, stage=stage, as_of=as_of or now, dry=asked.dry), []
+    from monitor import stateless
+
+    given = stateless.Given([*asked.logs, *asked.more], asked.baseline, asked.journal, as_of)
+    verdict, told = stateless.gate(loaded, given, stage=stage, now=now, progress=progress)
+    return replace(verdict, dry=asked.dry), told
 
 
 def tell(verdict: Verdict, report: Report, *, out: Callable[[str], None], say: Callable[[str], None]) -> int:

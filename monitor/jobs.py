@@ -21,18 +21,18 @@ from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
 from gates.passes import counts
-from monitor import __version__, acting, capture, expectations, pii, readings, retention, rules
+from monitor import __version__, acting, capture, measuring, pii, readings, retention, rules
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.config import Config, ConfigError, Loaded
 from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
-from monitor.log import profile, schema
+from monitor.log import schema
 from monitor.log.ingest import Account, ingest
 from monitor.retention import Pruned
 from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
-from monitor.sums.build import build, up_to_date
+from monitor.sums.build import up_to_date
 from monitor.verdicts import (
     checklists_of,
     current_baseline,
@@ -96,11 +96,12 @@ def run(
                 _act_on_rows(journal, connection, terms, numbers, report, as_of)
             frozen = _baseline(journal, connection, loaded, store, as_of, None if dry else now)
             report.baseline_frozen = frozen is not None and known_baseline(journal) == frozen.hash
-            report.problem = _profile(connection, config, as_of)
-        build(store, config, frozen.frozen if frozen else None, progress, told=report.done)
-        report.windows = readings.measure(store, config, frozen, as_of, progress)
+            report.problem = measuring.profiled(connection, config, as_of)
+        report.windows = measuring.measured(store, config, frozen, as_of, progress, report.done)
         _judge(journal, store, loaded, frozen, numbers, terms, report, as_of)
-        _validate(loaded, store, frozen, report, as_of)
+        if report.problem is None:
+            told = measuring.validated(loaded, store, frozen, as_of)
+            report.unmet, report.problem = told.unmet, told.problem
         if not dry:
             report.verdict = _stage_verdict(journal, loaded, terms, as_of, news=report.windows > 0)
             report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
@@ -171,30 +172,6 @@ def freeze_baseline(loaded: Loaded, *, reason: str, as_of: datetime, now: dateti
         return frozen
 
 
-def _profile(connection: duckdb.DuckDBPyConnection, config: Config, as_of: datetime) -> str | None:
-    """Profile the batches that this pass touched; a sentence where that failed, which stops nothing:
-    days without a validation are NO_DATA at the gate."""
-    if config.expectations_off:
-        return None
-    ends = profile.Ends(*(readings.closed_end(config, as_of, matured=m) for m in (False, True)))
-    try:
-        profile.update(connection, config, ends)
-    except duckdb.Error as error:
-        return f"the batches were not profiled: {str(error).splitlines()[0]}"
-    return None
-
-
-def _validate(
-    loaded: Loaded, store: Store, frozen: Baseline | None, report: RunReport, as_of: datetime
-) -> None:
-    """After everything that may act, because Great Expectations takes seconds to start."""
-    if loaded.config.expectations_off or report.problem:
-        return
-    closed = readings.closed_end(loaded.config, as_of, matured=False)
-    told = expectations.measure(loaded, store, frozen.hash if frozen else None, closed)
-    report.unmet, report.problem = told.unmet, told.problem
-
-
 def prune(loaded: Loaded, *, now: datetime, dry: bool) -> Pruned:
     """Delete raw decisions older than `retention`. Raises ConfigError when it is not set, or when the
     sums are not those of this configuration: what they lack could not be summed any more."""
@@ -233,7 +210,7 @@ def _judge(
 ) -> None:
     config = loaded.config
     with opened(store.sums, read_only=True) as connection:
-        first = _first_hour(connection, config)
+        first = readings.first_hour(connection, config)
         end = {m: readings.closed_end(config, as_of, matured=m) for m in (False, True)}
         begin = {}
         for matured in (False, True):
@@ -341,12 +318,6 @@ def _controlled(
         [policy, hour, end],
     ).fetchone()
     return (int(found[0]), None if found[1] is None else int(found[1])) if found else (0, None)
-
-
-def _first_hour(connection: duckdb.DuckDBPyConnection, config: Config) -> int | None:
-    span = readings.window_hours(config)
-    found = connection.execute("SELECT MIN(hour) FROM sums_reward").fetchone()
-    return int(found[0]) // span * span if found and found[0] is not None else None
 
 
 def _baseline(

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +86,21 @@ class OutboxRow:
     delivered_at: datetime | None
     attempts: int
     last_error: str | None
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a journal as it stands. `source` is only read, and no file is made beside it: without a log of
+    writes beside it nobody has it open, and it is read as it lies there. Raises JournalError."""
+    if not source.is_file():
+        raise JournalError(f"{source.name} cannot be read: there is no such file")
+    aside = source.with_name(f"{source.name}-wal").exists()
+    address = f"{source.resolve().as_uri()}?mode=ro{'' if aside else '&immutable=1'}"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as there, closing(sqlite3.connect(target)) as here:
+            there.execute("SELECT 1 FROM events")
+            there.backup(here)
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(f"{source.name} is no journal that can be read: {_reason(error)}") from None
 
 
 class Journal:

@@ -69,6 +69,13 @@ def outcome_hours(config: Config, trigger: str) -> int:
     return -(-longer // HOUR)
 
 
+def first_hour(connection: duckdb.DuckDBPyConnection, config: Config) -> int | None:
+    """Start of the window with the first decision of the sums, None where there is none."""
+    span = window_hours(config)
+    found = connection.execute("SELECT MIN(hour) FROM sums_reward").fetchone()
+    return int(found[0]) // span * span if found and found[0] is not None else None
+
+
 def measure(
     store: Store, config: Config, baseline: Baseline | None, as_of: datetime, progress: Progress | None = None
 ) -> int:

@@ -5,7 +5,7 @@ Heavy modules of ingest and alerts stay out of here, so that `monitor gate` star
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -78,14 +78,34 @@ def evidence_of(
 ) -> Iterator[StoreEvidence]:
     """The evidence that the gate of a stage judges; `of_others` takes the incumbent's decisions in place
     of the candidate's."""
-    store, config = store_of(loaded), loaded.config
-    frozen = current_baseline(journal, store)
+    store = store_of(loaded)
+    frozen, judged = current_baseline(journal, store), judged_to(journal)
+    with evidence_in(store, journal, loaded, stage, as_of, frozen, judged, of_others=of_others) as evidence:
+        yield evidence
+
+
+@contextmanager
+def evidence_in(
+    store: Store,
+    journal: Journal,
+    loaded: Loaded,
+    stage: str,
+    as_of: datetime,
+    frozen: Baseline | None,
+    judged: int | None,
+    *,
+    of_others: bool = False,
+    unread: bool | None = None,
+) -> Iterator[StoreEvidence]:
+    """As `evidence_of`, of a store whose windows were judged up to the hour `judged` on this baseline.
+    `unread`: whether a file could not be read (None: as the journal has it)."""
+    config = loaded.config
     since = _since(journal, config, stage, as_of)
     with opened_if_there(store.sums) as connection:
         scope = scope_of(connection, config, stage, since, as_of)
         if of_others:
             scope = replace(scope, policy=config.policies.incumbent)
-        yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged_to(journal))
+        yield StoreEvidence(connection, journal, loaded, frozen, scope, as_of, judged, unread)
 
 
 def _since(journal: Journal, config: Config, stage: str, as_of: datetime) -> datetime | None:
@@ -107,7 +127,7 @@ def verdict_of(journal: Journal, loaded: Loaded, stage: str, as_of: datetime) ->
     refuse_changed_baseline(journal, loaded.config)
     checklist = load_checklist(stage, checklists_of(loaded))
     with evidence_of(journal, loaded, stage, as_of) as evidence:
-        return judge(checklist, evidence, _firings(journal, evidence, loaded.config, as_of))
+        return judge(checklist, evidence, firings_within(evidence, loaded.config, recorded(journal)))
 
 
 def verdict_at(
@@ -116,19 +136,23 @@ def verdict_at(
     """What the gate says at `as_of` with these firings in the place of the journal's; written nowhere."""
     checklist = load_checklist(stage, checklists_of(loaded))
     with evidence_of(journal, loaded, stage, as_of) as evidence:
-        mine = {loaded.config.policies.candidate, evidence.controlling}
-        within = [
-            f for f in fired
-            if f.policy in mine and f.window_end is not None and evidence.window_start < f.window_end <= as_of
-        ]
-        return judge(checklist, evidence, within)
+        return judge(checklist, evidence, firings_within(evidence, loaded.config, fired))
 
 
-def _firings(
-    journal: Journal, evidence: StoreEvidence, config: Config, as_of: datetime
+def firings_within(
+    evidence: StoreEvidence, config: Config, fired: Iterable[RecordedFiring]
 ) -> list[RecordedFiring]:
     """Firings whose window lies in the evidence, on the candidate or on the policy in control."""
     mine = {config.policies.candidate, evidence.controlling}
+    return [
+        f for f in fired
+        if f.policy in mine and f.window_end is not None
+        and evidence.window_start < f.window_end <= evidence.as_of
+    ]
+
+
+def recorded(journal: Journal) -> list[RecordedFiring]:
+    """The firings of the journal."""
     return [
         RecordedFiring(
             trigger=b["trigger"], action=b["action"], confirmed=b["confirmed"], historical=b["historical"],
@@ -138,9 +162,6 @@ def _firings(
         )
         for e in journal.events("firing")
         for b in [e.body]
-        if b["policy"] in mine
-        and instant(b["window_end"]) > evidence.window_start
-        and instant(b["window_end"]) <= as_of
     ]
 
 

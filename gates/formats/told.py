@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gates.evaluate import RecordedFiring, Verdict
+from gates.evaluate import STORE, RecordedFiring, Verdict
 from gates.outcome import Finding, Outcome
 
 HOLDING = (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
@@ -13,7 +13,8 @@ HOLDING = (Outcome.INCONCLUSIVE, Outcome.NO_DATA)
 def headline(verdict: Verdict) -> str:
     """Outcome, stage, policy and time in one line."""
     about = f"{verdict.outcome.name} {verdict.stage} of {verdict.policy}"
-    return f"{about} as of {verdict.as_of:%Y-%m-%d %H:%M} UTC"
+    read = f", from {verdict.scope}" if verdict.scope != STORE else ""
+    return f"{about} as of {verdict.as_of:%Y-%m-%d %H:%M} UTC{read}"
 
 
 def calling_for_rollback(verdict: Verdict) -> list[RecordedFiring]:

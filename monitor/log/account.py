@@ -48,6 +48,19 @@ class Account:
     files: list[FileAccount] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
 
+    def lines(self) -> list[str]:
+        """What to tell a person: one line with all outcomes, then what was not read."""
+        lines = [
+            f"{self.rows_in} rows in = {self.loaded} loaded + {self.duplicates} duplicates + "
+            f"{self.late_rewards} late rewards + {self.recommendations} recommendations + "
+            f"{self.rejected} rejected; {self.faults} faults; {self.files_read} "
+            f"{'file' if self.files_read == 1 else 'files'} read"
+        ]
+        if self.pruned:
+            lines.append(f"{self.pruned} rejected rows are from before the days that were pruned")
+        lines += [f"not read: {problem}" for problem in self.problems]
+        return lines + [f"no file matches {pattern}" for pattern in self.unmatched]
+
     def _total(self, name: str) -> int:
         return sum(getattr(f, name) for f in self.files)
 

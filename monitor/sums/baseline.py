@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ from monitor.sums.state import bin_of
 from monitor.sums.state_sample import frozen_sample
 
 MIN_ROWS = 1000
+HASH = re.compile("[0-9a-f]{16}")
 QUANTILE_BINS = 20
 NAMED_CATEGORIES = 50
 USUAL_SHARE = 0.1
@@ -145,6 +147,18 @@ def load(folder: Path, baseline_hash: str) -> Baseline:
     if _hash(body) != baseline_hash:
         raise StoreError(f"{name} was changed after it was frozen; put it back or freeze the baseline again")
     return Baseline(baseline_hash, body)
+
+
+def of(body: Mapping[str, Any]) -> Baseline:
+    """A baseline from the content of its file. Raises ValueError where it is none."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("specification"), Mapping):
+        raise ValueError("it is no frozen baseline")
+    return Baseline(_hash(body), body)
+
+
+def named_after(file: Path, baseline: Baseline) -> bool:
+    """Whether a file holds what its name says; True where its name is no hash."""
+    return not HASH.fullmatch(file.stem) or file.stem == baseline.hash
 
 
 def due(connection: duckdb.DuckDBPyConnection, config: Config, as_of: datetime) -> bool:
