@@ -184,10 +184,6 @@ REASONS: dict[str, tuple[str, str]] = {
         "no constraint is declared",
         "`constraints:` in monitor.yaml, or `role: off` with a `because` where there is nothing to keep",
     ),
-    "episode_cost_not_estimated": (
-        "the costs of whole episodes are not estimated off-policy",
-        "the constraint as a `rate` or `mean_cost` of decisions, or `role: off` with a `because`",
-    ),
     "algorithm_undeclared": (
         "the algorithm is not declared",
         "`training.algorithm` in monitor.yaml, with its `hyperparameters`",

@@ -9,20 +9,20 @@ from gates.bounds import at_most
 from gates.checks.check import Params
 from gates.checks.grade import graded
 from gates.evidence import Evidence
-from gates.needs import daily_volume, needed, shown
+from gates.needs import daily_volume, needed
 from gates.outcome import Finding, Outcome, finding
 
 REMEDY = "a candidate that keeps the constraint: maximise the reward subject to it"
-EPISODES = "episode_cost_not_estimated"
-MEASURED = {"rate": "violation rate", "mean_cost": "mean cost"}
+MEASURED = {
+    "rate": "violation rate", "mean_cost": "mean cost", "episode_cost": "mean cost of an episode",
+}  # fmt: skip
 
 
 def constraint_value(params: Params, evidence: Evidence) -> list[Finding]:
     """One finding for each constraint, on what the candidate would cost (`offpolicy_cost`).
 
     PASS: upper end ≤ d_k, for a hard constraint ≤ `hard_limit`, since no upper end is ever 0. FAIL:
-    lower end above it. INCONCLUSIVE: `no_constraint` where none is declared, `episode_cost_not_estimated`
-    where the costs of episodes are meant, which are not estimated off-policy; else the estimate's reason.
+    lower end above it. INCONCLUSIVE: `no_constraint` where none is declared; else the estimate's reason.
     Where propensities are missing, a sign-off on an external evaluation (grade C) may stand for them.
     """
     rules = evidence.facts.get("constraints") or {}
@@ -38,10 +38,6 @@ def constraint_value(params: Params, evidence: Evidence) -> list[Finding]:
 def _constraint(name: str, rule: Mapping[str, Any], hard_limit: float, evidence: Evidence) -> Finding:
     hard, measure = bool(rule.get("hard")), str(rule.get("measure", "rate"))
     limit = hard_limit if hard else float(rule.get("limit", float("nan")))
-    if measure not in MEASURED:
-        message = f"constraint {name} bounds an episode's cost at {shown(limit)}, which is not estimated."
-        needs, names = needed(EPISODES), {"metric": "offpolicy_cost", "key": name, "limit": limit}
-        return finding(Outcome.INCONCLUSIVE, message, needs, reason=EPISODES, **names)
     kind = "hard constraint" if hard else "constraint"
     return at_most(
         f"off-policy {MEASURED[measure]} of {kind} {name}",

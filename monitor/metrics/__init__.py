@@ -188,8 +188,8 @@ METRICS: dict[str, Metric] = {
     "cressie_read": Metric(clipped.cressie_read, ("offpolicy",), "pair", True, windows=False),
     "unsupported_share": Metric(clipped.unsupported_share, ("clipped",), "pair", True, windows=False),
     "offpolicy_cost": Metric(
-        clipped.offpolicy_cost, ("offpolicy_cost", "offpolicy", "units"), "pair_constraint", True,
-        windows=False,
+        clipped.offpolicy_cost, ("offpolicy_cost", "offpolicy", "units", "sequential_cost"),
+        "pair_constraint", True, windows=False,
     ),
     "dm": Metric(doubly.dm, DOUBLY, "pair", True, windows=False),
     "dr": Metric(doubly.dr, DOUBLY, "pair", True, windows=False),

@@ -17,6 +17,7 @@ from monitor.metrics.intervals import kish, kish_size, t_interval, zero_one_inte
 from monitor.metrics.jackknife import Array, jackknife
 from monitor.metrics.offpolicy import judged, without_propensity
 from monitor.metrics.ratios import divide, share
+from monitor.metrics.sequential import FEW_EVENTS, candidate_episode_cost
 from monitor.metrics.sums import Settings, Sums
 
 MAX_MISSING = 0.01
@@ -73,10 +74,14 @@ def cressie_read(states: Mapping[str, Sums], settings: Settings) -> Estimate:
 def offpolicy_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """Σ(w·1{cost>0}/k)/Σ(w/k): how often the candidate would violate one constraint, self-normalised.
 
-    `measure: mean_cost`: Σ(w·cost/k)/Σ(w/k), with the jackknife. Else the interval of a share with
+    `measure: mean_cost`: Σ(w·cost/k)/Σ(w/k), with the jackknife, `few_events` with fewer than 10 costs above
+    0, whose spread is not known; `episode_cost`: `candidate_episode_cost`,
+    the mean cost of an episode. Else the interval of a share with
     (Σw)²/Σw² effective decisions. Reasons as `snips`; cost unknown on more
     than 1 % of the rows: `missing_cost`.
     """
+    if settings.episode_cost:
+        return candidate_episode_cost(states, settings)
     sums = states["offpolicy_cost"]
     n, rows = sums.total("n"), sums.total("n_rows")
     if not n > 0:
@@ -85,6 +90,7 @@ def offpolicy_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     jack = jackknife(lambda x: divide(x[..., 0], x[..., 1]), sums, (paid, "w1", "n_one", "n"), settings)
     if settings.mean_cost:
         found = t_interval(jack, n, "cost", settings)
+        found = found if sums.total("n_one") >= FEW_EVENTS else found.because("few_events")
     else:
         events, known = jack.groups[:, 2], jack.groups[:, 3]
         units = kish(sums, "w1", states.get("units"), "w", jack.groups, settings)

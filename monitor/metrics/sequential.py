@@ -21,6 +21,7 @@ from monitor.metrics.ratios import divide
 from monitor.metrics.sums import BUCKETS, Settings, Sums
 
 LONGEST = 200
+FEW_EVENTS = 10
 MAX_LEFT_OUT = 0.01
 LEFT_OUT = {
     "n_no_w": "missing_propensity", "n_mixed": "mixed_policies", "n_no_r": "missing_reward",
@@ -57,6 +58,21 @@ def snpdis(states: Mapping[str, Sums], settings: Settings) -> Estimate:
         return _none(sums)
     jack = jackknife(_self_normalised(found.cut), _by_step(sums, found.cut), _names(found.cut), settings)
     return _judged(t_interval(jack, sums.total("n"), "reward", settings), sums, found, settings)
+
+
+def candidate_episode_cost(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """`snpdis` with costs in place of rewards: mean cost of an episode of the candidate.
+
+    `missing_cost` where a cost is not known in more than 1 % of the episodes. `few_events`: costs above 0 in
+    fewer than 10 groups of hour and bucket, for costs that were never seen have no spread to tell from.
+    """
+    sums = states["sequential_cost"]
+    found = replace(snpdis({"sequential": sums}, settings), unit="cost")
+    if found.reason == "missing_reward":
+        return replace(found, reason="missing_cost")
+    costly = sums.columns["wr1"] > 0
+    groups = len(np.unique(sums.hour[costly] * BUCKETS + sums.bucket[costly]))
+    return found if groups >= FEW_EVENTS else found.because("few_events")
 
 
 def sequential_dr(states: Mapping[str, Sums], settings: Settings) -> Estimate:

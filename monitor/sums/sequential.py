@@ -24,14 +24,16 @@ COLUMNS = """CASE WHEN propensity > 0e0 THEN candidate_propensity / propensity E
     CASE WHEN COALESCE(overridden, FALSE) OR NOT COALESCE(activated, TRUE) THEN 1 ELSE 0 END AS away"""
 
 
-def weighted_steps(config: Config, columns: str = "", names: Sequence[str] = ()) -> str:
+def weighted_steps(
+    config: Config, columns: str = "", names: Sequence[str] = (), earned: str | None = None
+) -> str:
     """SQL of the steps of episodes with a recommendation: `w` cumulative and `before`, the same one step
     earlier; of the whole episode `home` hour, `bucket`, `k`, and whether it is `mixed`, `away`, lacks a
     weight (`no_w`), a reward (`no_r`) or a critic's value (`no_q`); `last` is 1 on its last step.
-    `columns` of the decisions are carried under their `names`."""
+    `columns` of the decisions are carried under their `names`; r is `earned`, by default the reward."""
     first = f"MAX(CASE WHEN t = 0 THEN {{}} END) {ALL}"
     lacks = f"CASE WHEN COUNT({{}}) {ALL} < COUNT(*) {ALL} THEN 1 ELSE 0 END"
-    logged = f"{COLUMNS}, {reward(config)} AS r" + (f", {columns}" if columns else "")
+    logged = f"{COLUMNS}, {earned or reward(config)} AS r" + (f", {columns}" if columns else "")
     lowest = f"MIN(CASE WHEN candidate_id <> '' THEN candidate_id END) {ALL}"
     whole = f"""
         SELECT {", ".join(("episode_id", "part", "t", "r", "q", "v", *names))},
@@ -62,13 +64,16 @@ def logs_weights(config: Config) -> bool:
 
 
 def _select(config: Config, baseline: Frozen | None) -> str | None:
-    if not logs_weights(config):
-        return None
+    return summed(config) if logs_weights(config) else None
+
+
+def summed(config: Config, earned: str | None = None, key: str = "''") -> str:
+    """SQL of the sums, with r `earned` by a step (the reward by default), under a `key`."""
     used = "SUM(CASE WHEN used = 1{} THEN {} ELSE 0e0 END)"
     count = "SUM(CASE WHEN {} THEN 1 ELSE 0 END)"
     doubly = discounted(config, "(w * (r - q) + before * v)")
     return f"""
-        SELECT policy_id, candidate_id, home AS hour, unit_hash % 64 AS bucket, '' AS key,
+        SELECT policy_id, candidate_id, home AS hour, unit_hash % 64 AS bucket, {key} AS key,
             CASE WHEN t < {HORIZON} THEN t ELSE {HORIZON} END AS t,
             {count.format("t = 0")} AS n_episodes,
             {count.format("t = 0 AND mixed = 1")} AS n_mixed,
@@ -86,7 +91,7 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
             {used.format(" AND last = 1", "w * w * k * k")} AS e2,
             {used.format(" AND last = 1", "k")} AS k0,
             {used.format(" AND last = 1 AND no_q = 0", "k")} AS kq
-        FROM ({weighted_steps(config)}) AS weighted
+        FROM ({weighted_steps(config, earned=earned)}) AS weighted
         GROUP BY 1, 2, 3, 4, 5, 6"""
 
 

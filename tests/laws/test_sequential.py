@@ -1,16 +1,28 @@
 """Off-policy values of whole episodes: equal to plain Python over the rows, and right about a known world."""
 
 import math
+import re
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from monitor.metrics import sequential
 from monitor.metrics.sums import Settings, Sums
 from monitor.sums.build import build
 from monitor.sums.sequential import HORIZON
-from tests.laws.test_episodes import HOUR, arrive, config, inverse, lower_tail, sheet_of, store  # noqa: F401
+from tests.laws.test_episodes import (  # noqa: F401
+    FROZEN,
+    HOUR,
+    arrive,
+    config,
+    everything,
+    inverse,
+    lower_tail,
+    sheet_of,
+    store,
+)
 from tests.tabular import CANDIDATE, DISCOUNT, LOGGED, exact_value, log_of, table_of
 
 ESTIMATORS = ("pdis", "snpdis", "sequential_dr")
@@ -102,6 +114,26 @@ def test_a_candidate_that_is_the_logged_policy_has_its_return(store, config) -> 
 def _kish(table) -> float:
     k = [rows[0]["k"] for rows in trajectories(table)]
     return sum(k) ** 2 / sum(x * x for x in k)
+
+
+def test_the_cost_of_the_candidates_episodes_equals_plain_python(store, everything) -> None:  # noqa: F811
+    table = table_of(log_of(4, 900, cut=6))
+    arrive(store, table)
+    build(store, everything, FROZEN)
+    found = sheet_of(store, everything).estimate("offpolicy_cost", "old", HOUR, HOUR + 200, "new", "slow")
+    steps = int(m[1]) if (m := re.search(r"cut at (\d+) of", found.method)) else 6
+    costs = table.set_column(table.schema.get_field_index("reward"), "reward", table["cost_slow"])
+    assert found.value == pytest.approx(naive(costs, steps)["snpdis"], abs=1e-9)
+    assert found.value > 0 and found.unit == "cost" and found.low < found.value < found.high
+
+
+def test_costs_of_episodes_that_were_never_seen_are_not_judged(store, everything) -> None:  # noqa: F811
+    table = table_of(log_of(4, 900, cut=6))
+    kept = pa.array(np.zeros(len(table)))
+    arrive(store, table.set_column(table.schema.get_field_index("cost_slow"), "cost_slow", kept))
+    build(store, everything, FROZEN)
+    found = sheet_of(store, everything).estimate("offpolicy_cost", "old", HOUR, HOUR + 200, "new", "slow")
+    assert (found.value, found.reason) == (0, "few_events")
 
 
 def test_the_weighted_distribution_of_returns_equals_plain_python(store, config) -> None:  # noqa: F811

@@ -77,11 +77,19 @@ def test_a_hard_constraint_is_held_against_a_number_of_the_item(crash, limit, ou
     assert "hard constraint crash" in found.message
 
 
-def test_a_constraint_nobody_can_estimate_off_policy_is_never_passed():
+@pytest.mark.parametrize(
+    ("wear", "outcome", "reason"),
+    [
+        (around(4, 3, 5), PASS, None), (around(4, 3, 5.1), HOLD, "straddles"),
+        (around(6, 5.1, 7), FAIL, "limit"), (around(0, 0, 0).because("few_events"), HOLD, "few_events"),
+    ],
+)  # fmt: skip
+def test_the_cost_of_an_episode_is_held_against_its_limit_and_costs_never_seen_pass_nothing(
+    wear, outcome, reason
+):
     rules = {"wear": {"limit": 5.0, "hard": False, "measure": "episode_cost"}}
-    [found] = run("constraint_value", {"constraints": rules}, {("offpolicy_cost", "wear"): around(0, 0, 0)})
-    assert said([found]) == [(HOLD, "episode_cost_not_estimated")]
-    assert found.key == "wear" and "role: off" in found.needs
+    [found] = run("constraint_value", {"constraints": rules}, {("offpolicy_cost", "wear"): wear})
+    assert said([found]) == [(outcome, reason)] and "mean cost of an episode" in found.message
 
 
 def test_without_a_constraint_it_is_said_that_none_is_declared():
@@ -511,8 +519,9 @@ def test_declarations_leakage_and_believable_values_are_asked_for_by_word_too():
 
 def test_what_is_not_estimated_at_all_is_not_signed_away():
     rules = {"wear": {"limit": 5.0, "hard": False, "measure": "episode_cost"}}
-    found = by_word("constraint_value", facts={"constraints": rules})
-    assert said(found) == [(HOLD, "episode_cost_not_estimated")]
+    unseen = {("offpolicy_cost", "wear"): around(0, 0, 0).because("few_events")}
+    found = by_word("constraint_value", facts={"constraints": rules}, estimates=unseen)
+    assert said(found) == [(HOLD, "few_events")]
     assert said(by_word("constraint_value", facts={"constraints": {}})) == [(HOLD, "no_constraint")]
 
 
