@@ -19,6 +19,7 @@ from sample_logs.make import COOLING_LOGS, LOGS, SampleLog
 
 END = datetime(2100, 1, 1, tzinfo=UTC)  # everything that is measured
 KNOWN = LOGS | COOLING_LOGS
+OF_ONE_ROW = ("hard_violation", "irreversible", "layer_failure")
 HEADS = ("log", "days before", "alarms (letter)", "a month (95 %)", "trigger", "first trip", "confirmed")
 
 
@@ -42,7 +43,7 @@ def rows(log: SampleLog, folder: Path, as_of: datetime) -> Iterator[tuple[str, .
     loaded = configuration.load(folder / "monitor.yaml")
     asked = play.Asked(change=log.planted)
     (found,) = play.replay(loaded, asked, as_of=as_of, progress=None)
-    wanted = "single rows" if log.fault in ("hard_violation", "irreversible") else log.trigger
+    wanted = "single rows" if log.fault in OF_ONE_ROW else log.trigger
     before = (log.planted.timestamp() / 3600 if log.planted else found.end) - found.start
     alarms = sum(t.alarms for t in found.tallies)
     letter = sum(t.letter_alarms for t in found.tallies)

@@ -1,6 +1,7 @@
 """Off-policy estimates: against naive numpy on raw rows, and what is refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy import stats
 
 from monitor.metrics import METRICS
 from monitor.metrics.sums import Settings
-from tests.naive_sums import offpolicy_sums, unit_sums
+from tests.naive_sums import offpolicy_sums, summed, unit_sums
 
 WIDE = Settings(reward_low=-5, reward_high=25)
 
@@ -137,3 +138,20 @@ def test_z_is_the_distance_of_the_mean_weight_from_one_in_standard_errors():
     se = (mean.high - mean.value) / stats.t.ppf(0.975, 63)
     assert measure("weight_mean_z", family).value == pytest.approx((mean.value - 1) / se, rel=1e-9)
     assert abs(measure("weight_mean_z", family).value) < 4
+
+
+def test_a_mean_cost_of_which_hardly_any_was_seen_is_not_judged():
+    hour, unit, p, q, r = rows()
+    w, one = q / p, np.ones(len(r))
+
+    def cost(costly):
+        c = np.where(np.arange(len(r)) < costly, 2.0, 0.0)
+        paid = {"wc1": w * c, "wv1": w * (c > 0), "n_one": c > 0, "w1": w, "w2": w**2, "k1": one, "n": one}
+        absent = dict.fromkeys(("n_missing_p", "n_missing_q", "n_null"), 0 * one)
+        family = summed(hour, unit, {**paid, **absent, "n_rows": one})
+        states = {"offpolicy": offpolicy_sums(hour, unit, p, q, r), "offpolicy_cost": family}
+        return METRICS["offpolicy_cost"].function(states, replace(WIDE, mean_cost=True))
+
+    assert (cost(0).value, cost(0).reason) == (0, "few_events")
+    assert cost(9).reason == "few_events"
+    assert cost(10).judgeable and cost(10).value > 0
