@@ -101,6 +101,21 @@ def entry(events: Iterable[Event], policy: str, as_of: datetime) -> Event | None
     return entries[-1] if entries and (fell is None or _order(fell) < _order(entries[-1])) else None
 
 
+def step_since(events: Iterable[Event], policy: str, as_of: datetime) -> datetime | None:
+    """Since when a policy is on its step of the ramp: the first of the newest entries with that step; None
+    where it is on none."""
+    known = list(events)
+    newest, now = entry(known, policy, as_of), standing(known, policy, as_of)
+    if newest is None or now is None or newest.body.get("step") is None:
+        return None
+    since = newest.at
+    for event in reversed(_entries(known, policy, as_of)):
+        if event.at < now.since or event.body.get("step") != newest.body["step"]:
+            break
+        since = event.at
+    return since
+
+
 def _entries(events: Iterable[Event], policy: str, as_of: datetime) -> list[Event]:
     found = [e for e in events if e.kind in ENTRIES and e.subject == policy and e.at <= as_of]
     return sorted(found, key=_order)

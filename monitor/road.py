@@ -23,7 +23,8 @@ DAYS = re.compile(r"(\d[\d ]*) (?:more days?\b|days? at your volume)")
 @dataclass(frozen=True)
 class Road:
     """Where a policy stands. `passed` holds, by stage, when a PASS of it was given; `stage` is where it is
-    now (None: nothing is known of it), `since` when it came there, `step` its step of the ramp.
+    now (None: nothing is known of it), `since` when it came there, `step` its step of the ramp
+    and `step_since` since when it is on it.
 
     `verdict` is the newest one of that stage, `open` what it lacks: item -> needs, worst first; `days` about
     how long the slowest of them takes. `fell` is the drop that ended its last live stage.
@@ -34,6 +35,7 @@ class Road:
     stage: str | None = None
     since: datetime | None = None
     step: float | None = None
+    step_since: datetime | None = None
     verdict: Event | None = None
     open: dict[str, str] | None = None
     days: int | None = None
@@ -61,6 +63,7 @@ def road(events: Sequence[Event], policy: str, as_of: datetime, cooldown: timede
         stage=stage,
         since=since,
         step=entry.body.get("step") if entry and entry.body.get("stage") == stage else None,
+        step_since=stages.step_since(events, policy, as_of),
         verdict=newest,
         open=lacks,
         days=_days(lacks),

@@ -42,6 +42,8 @@ def _candidate(found: Road, config: Config, as_of: datetime, brush: Brush) -> It
     if found.stage is None:
         yield "  no verdict yet: `monitor gate --stage offline` begins its road"
         return
+    if found.step_since is not None and found.since is not None and found.step_since != found.since:
+        yield f"  in {found.stage} since {found.since:%Y-%m-%d}"
     command = f"`monitor gate --stage {short_name(found.stage)}`"
     if found.verdict is None:
         yield f"  no verdict of this stage yet: {command}"
@@ -70,7 +72,8 @@ def _stop(found: Road, stage: str, as_of: datetime, brush: Brush) -> str:
     name = short_name(stage)
     if stage == found.stage:
         step = f" step {found.step:g}" if found.step is not None else ""
-        since = f" since {_day(found.since, as_of)}" if found.since else ""
+        begun = found.since if found.step is None else found.step_since
+        since = f" since {_day(begun, as_of)}" if begun else ""
         return brush(f"{name.upper()}{step}{since}", BOLD)
     if stage in found.passed:
         return brush(f"{name} PASS {_day(found.passed[stage], as_of)}", COLOURS["PASS"])

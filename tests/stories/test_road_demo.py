@@ -13,7 +13,7 @@ def test_the_road_of_the_demo_goes_to_full_deployment_and_back_on_80_columns(tmp
     assert wrong == []
     entered = [line.split(" is in ")[1].split()[0] for line in told if " is in " in line]
     assert [name.rstrip(",") for name in entered] == [SHADOW, LIMITED, LIMITED, FULL, LIMITED]
-    assert any("LIMITED step 0.5 since 06-04" in line for line in told)
+    assert any("LIMITED step 0.5 since 06-11" in line for line in told)
     assert sum("was not promoted" in line for line in told) == 2
     assert any("FULL since" in line for line in told) and any("rolled back 20" in line for line in told)
     assert all(len(line) <= 90 and line.isprintable() for line in told), told

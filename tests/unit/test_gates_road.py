@@ -6,7 +6,7 @@ import pytest
 
 from gates.given import GivenEvent
 from gates.passes import last_good, step_taken
-from gates.stages import FULL, LIMITED, OFFLINE, SHADOW, Standing, dropped, entry, standing
+from gates.stages import FULL, LIMITED, OFFLINE, SHADOW, Standing, dropped, entry, standing, step_since
 
 NOW = datetime(2026, 3, 16, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -61,6 +61,16 @@ def test_what_was_earned_again_after_a_drop_stands():
     events = [enter(40, LIMITED), rollback(30), enter(10, LIMITED, step=0.01), enter(2, LIMITED, step=0.05)]
     assert standing(events, "v7", NOW) == Standing(LIMITED, NOW - 10 * DAY)
     assert entry(events, "v7", NOW).body["step"] == 0.05
+
+
+def test_rules_that_are_frozen_anew_begin_no_new_step():
+    events = [enter(9, LIMITED, step=0.01), enter(5, LIMITED, step=0.05), enter(2, LIMITED, step=0.05)]
+    assert step_since(events, "v7", NOW) == NOW - 5 * DAY
+    assert step_since(events, "v7", NOW - 6 * DAY) == NOW - 9 * DAY
+    assert step_since([*events, rollback(1)], "v7", NOW) is None
+    again = [enter(30, LIMITED, step=0.05), rollback(20), enter(2, LIMITED, step=0.05)]
+    assert step_since(again, "v7", NOW) == NOW - 2 * DAY
+    assert step_since([enter(9, SHADOW)], "v7", NOW) is None
 
 
 def test_a_step_of_the_ramp_is_no_new_entry_but_adopting_is():

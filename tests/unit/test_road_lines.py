@@ -66,7 +66,8 @@ def test_a_policy_in_limited_deployment_with_what_it_still_needs() -> None:
     }
     assert drawn(*WALK, verdict(0, LIMITED, lacks=lacks)) == [
         "cooling_v7",
-        "  offline PASS 05-18 > shadow PASS 06-17 > LIMITED step 0.05 since 06-17 > full",
+        "  offline PASS 05-18 > shadow PASS 06-17 > LIMITED step 0.05 since 06-24 > full",
+        "  in limited_deployment since 2026-06-17",
         "  INCONCLUSIVE as of 2026-06-27 12:00 UTC, about 4 days more; it needs",
         "    blast_radius: 4 more days on this step",
         "    ab_test: about 900 more decisions, 2 days at your volume",
@@ -125,7 +126,7 @@ def test_after_a_rollback_it_is_back_in_shadow_mode_and_cools_down() -> None:
 
 def test_a_rollback_that_was_called_for_is_said_before_anything_else() -> None:
     said = verdict(0, LIMITED, lacks={"ab_test": "x"}, exit_code=5)
-    assert drawn(*WALK, said)[2].endswith("UTC: a rollback was called for")
+    assert drawn(*WALK, said)[3].endswith("UTC: a rollback was called for")
 
 
 def test_earlier_policies_have_their_line_and_the_last_good_one_is_named() -> None:
