@@ -326,14 +326,23 @@ class Looks(Model):
 
 
 class Experiment(Model):
-    """An A/B comparison: the candidate decides for a planned `share` of the units from `from` on, `control`
-    (a role) for the others; for at least `days`; in these `segments` (none: everywhere)."""
+    """A comparison of the candidate with `control` (a role) from `from` on, for at least `days`, in these
+    `segments` (none: everywhere). `split`: the candidate decides for a planned `share` of the units, the
+    control for the others. One plant is one unit: `switchback`, they take turns; `before_after`, the
+    candidate decides alone, and the control did until then."""
 
-    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    design: Literal["split", "switchback", "before_after"] = "split"
+    share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
     start: Annotated[Instant, Field(alias="from")]
     days: Annotated[int, Field(ge=1, le=3650)]
     control: Literal["incumbent", "safe"] = "incumbent"
     segments: list[str] = []
+
+    @model_validator(mode="after")
+    def _split_by_a_share(self) -> Experiment:
+        if (self.design == "split") != (self.share is not None):
+            raise PydanticCustomError("share", "share belongs to design: split, which needs it")
+        return self
 
 
 class Rollback(Model):

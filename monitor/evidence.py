@@ -289,7 +289,7 @@ class StoreEvidence:
             return None
         season = timedelta(days=7 if config.season == "7d" else 1)
         least = (2 * season + config.reward.matures_after) / timedelta(days=1)
-        return {"days": max(float(config.experiment.days), least)}
+        return {"days": max(float(config.experiment.days), least), "design": config.experiment.design}
 
     @property
     def _tails(self) -> list[str]:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from monitor.config import Config
 from monitor.metrics import METRICS
+from monitor.metrics.ab import BEFORE, CONTROL
 from monitor.metrics.estimate import Estimate, missing
 from monitor.metrics.gaps import DECILES
 from monitor.metrics.sums import Settings, Sums
@@ -39,6 +40,7 @@ KEYS: dict[str, Callable[[Config], list[str]]] = {
     "action": lambda config: ["", *config.action_dims],
 }
 DAY = 24
+MATCHED = {"before_after": BEFORE, "switchback": CONTROL}
 
 
 class Sheet:
@@ -151,6 +153,8 @@ class Sheet:
             discount=config.reward.discount,
             baseline_frozen=self.baseline is not None,
             planned_share=config.experiment.share if config.experiment else None,
+            matched_arm=MATCHED.get(config.experiment.design) if config.experiment else None,
+            season_hours=7 * DAY if config.season == "7d" else DAY,
             n_star=self.n_star,
             density=config.log.propensity == "density",
             window_hours=int(config.window / timedelta(hours=1)),

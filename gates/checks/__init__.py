@@ -153,6 +153,7 @@ CHECKS: dict[str, Check] = {
         {"margin": Number(0.0, -ANY, ANY), "both": share(0.01)},
         metrics=(
             "sample_ratio_e", "traffic_p", "units_in_both", "experiment_days", "ab_lift", "novelty",
+            "matched_lift",
         ),
         shown=("control_moved", "ab_lift_later"),
     ),

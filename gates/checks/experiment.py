@@ -16,6 +16,11 @@ from gates.passes import counts
 
 MISMATCH = 1000.0
 TRAFFIC_P = 0.001
+SPLIT = "split"
+MATCHED = {
+    "switchback": " in matched hours of the control's turns",
+    "before_after": " in matched hours of the 14 days before",
+}
 OFFLINE = "offline_validation"
 
 
@@ -26,12 +31,16 @@ def ab_test(params: Params, evidence: Evidence) -> list[Finding]:
     `both` of the units in both arms; upper end of the lift < −`margin`. PASS needs lower end of the lift
     > −`margin`, the declared days and 2 seasons + maturity at the least, and, where the effect wears
     off, the same of the lift a week after first exposure. INCONCLUSIVE without an `experiment`.
+    With a `design` other than split there are no units to compare: the days, and the lift in matched hours.
     """
     experiment = evidence.facts.get("experiment")
     if not experiment:
         message = "the A/B comparison cannot be judged: `experiment` is not declared."
         needs = needed("experiment_undeclared")
         return [finding(Outcome.INCONCLUSIVE, message, needs, reason="experiment_undeclared")]
+    design = str(experiment.get("design", SPLIT))
+    if design != SPLIT:
+        return [_length(experiment, evidence), _matched(params, evidence, design)]
     found = [_sample_ratio(evidence), *_traffic(evidence), _both(params, evidence)]
     return [*found, _length(experiment, evidence), _lift(params, evidence), *_novelty(params, evidence)]
 
@@ -132,6 +141,14 @@ def _lift(params: Params, evidence: Evidence, metric: str = "ab_lift", when: str
         per_day=daily_volume(evidence.facts), strict=True,
         remedy="a better candidate, or a `margin` that says how much worse it may be",
     )
+
+
+def _matched(params: Params, evidence: Evidence, design: str) -> Finding:
+    """The lift against the same hours of the control: turns taken, or the days before."""
+    judged = _lift(params, evidence, "matched_lift", MATCHED.get(design, " in matched hours"))
+    if design != "before_after":
+        return judged
+    return replace(judged, message=f"{judged.message} What else changed since then is in it too.")
 
 
 def _novelty(params: Params, evidence: Evidence) -> Iterator[Finding]:

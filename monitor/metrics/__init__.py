@@ -225,6 +225,7 @@ METRICS: dict[str, Metric] = {
     "units_in_both": Metric(ab.units_in_both, ("exposure",), "policy", False, windows=False),
     "traffic_p": Metric(ab.traffic_p, ("exposure", "baseline"), "feature", False, windows=False),
     "ab_lift": Metric(ab.ab_lift, ("arm",), "policy", True, windows=False),
+    "matched_lift": Metric(ab.matched_lift, ("arm",), "policy", True, windows=False),
     "ab_lift_later": Metric(ab.ab_lift_later, ("exposure",), "policy", True, windows=False),
     "novelty": Metric(ab.novelty, ("exposure",), "policy", True, windows=False),
     "control_moved": Metric(ab.control_moved, ("arm",), "policy", True, windows=False),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from monitor.metrics.divergence import MIN_ROWS, jensen_shannon, merge_levels, merged
 from monitor.metrics.estimate import Estimate, exact, missing
 from monitor.metrics.intervals import t_interval
-from monitor.metrics.jackknife import Array, jackknife
+from monitor.metrics.jackknife import MIN_DAYS, Array, jackknife
 from monitor.metrics.ratios import divide, finish, share
 from monitor.metrics.sums import Settings, Sums
 
@@ -92,12 +93,41 @@ def ab_lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     where rewards are 0 or 1 and an arm has fewer than 10 of either."""
     cells = states["arm"]
     ours = _difference(cells, (CANDIDATE, "k1", "r1"), (CONTROL, "k1", "r1"), settings)
-    rare = settings.reward_low >= 0 and settings.reward_high <= 1 and not cells.total("n_not01") and any(
-        min(ones, _of(cells, arm, "n_reward") - ones) < FEW_EVENTS
-        for arm in (CANDIDATE, CONTROL)
-        for ones in [_of(cells, arm, "n_one")]
-    )
-    return ours.because("few_events") if rare and ours.n else ours
+    return ours.because("few_events") if ours.n and _rare(cells, (CANDIDATE, CONTROL), settings) else ours
+
+
+def matched_lift(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """Mean reward of the candidate's decisions less that of the control's in the same hours of the season:
+    Σ_h K_h (r̄_h − r̄′_h) / Σ_h K_h over the hours h of day (of week, with `season: 7d`) that both have, K_h
+    the candidate's weight Σ1/k. The control's decisions are those of the same time (`switchback`) or of the
+    14 days before (`before_after`).
+
+    Jackknife as everywhere; for time blocks over days, with the smaller number of days of an arm less 1 as
+    degrees of freedom, and `low_units` with fewer than 7 of them. `no_data` where no hour is matched;
+    `few_events` as `ab_lift`.
+    """
+    cells, other = states["arm"], settings.matched_arm
+    if other is None or not len(cells):
+        return missing("no_data", "reward")
+    hours = settings.season_hours
+    phase = cells.hour % hours
+    columns: dict[str, Array] = {}
+    for arm in (CANDIDATE, other):
+        for name in ("k1", "r1"):
+            mine = np.where(cells.key == arm, cells.columns[name], 0.0)
+            columns |= {f"{arm} {name} {h}": np.where(phase == h, mine, 0.0) for h in np.unique(phase)}
+    arms = (cells.key == CANDIDATE) | (cells.key == other)
+    both = Sums(cells.hour, cells.bucket, cells.key, columns).where(arms)
+    n = sum(_of(cells, arm, "n_reward") for arm in (CANDIDATE, other))
+    jack = jackknife(_matched, both, list(columns), settings)
+    if not math.isfinite(jack.value):
+        return missing("no_data", "reward", n)
+    if settings.time_blocks:
+        days = min(len(np.unique(cells.day[cells.key == arm])) for arm in (CANDIDATE, other))
+        reason = jack.reason or ("low_units" if days < MIN_DAYS else None)
+        jack = replace(jack, df=min(jack.df, days - 1), reason=reason)
+    found = t_interval(jack, n, "reward", settings)
+    return found.because("few_events") if _rare(cells, (CANDIDATE, other), settings) else found
 
 
 def ab_lift_later(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -135,6 +165,22 @@ def _difference(
     counted = "n_reward" in cells.columns
     n = sum(_of(cells, arm, "n_reward") for arm, *_ in (one, other)) if counted else first + second
     return t_interval(jack, n, "reward", settings)
+
+
+def _rare(cells: Sums, arms: tuple[str, str], settings: Settings) -> bool:
+    """Whether rewards are 0 or 1 and an arm has fewer than 10 of either."""
+    if settings.reward_low < 0 or settings.reward_high > 1 or cells.total("n_not01"):
+        return False
+    counts = [(_of(cells, arm, "n_one"), _of(cells, arm, "n_reward")) for arm in arms]
+    return any(min(ones, n - ones) < FEW_EVENTS for ones, n in counts)
+
+
+def _matched(x: Array) -> Array:
+    """Weighted difference of means from (…, k of each hour, r of each, k′ of each, r′ of each)."""
+    k, r, k2, r2 = np.split(x, 4, axis=-1)
+    weight = np.where((k > 0) & (k2 > 0), k, 0.0)
+    difference = np.where(weight > 0, divide(r, k) - divide(r2, k2), 0.0)
+    return divide((weight * difference).sum(axis=-1), weight.sum(axis=-1))
 
 
 def _lift(x: Array) -> Array:

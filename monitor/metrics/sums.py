@@ -72,8 +72,9 @@ class Settings:
     and `outcome` there, where it has them. `decile`: which tenth of the decisions is asked for.
     `joint_bins`: `interior_bins` of every feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
-    `planned_share`: of the units of an experiment, the candidate's. `at_once`: how many intervals are
-    read together, each at level α/`at_once` (Bonferroni).
+    `planned_share`: of the units of an experiment, the candidate's; `matched_arm`: the arm that it is
+    compared with in the same hours of a season of `season_hours`, where units are not split. `at_once`: how
+    many intervals are read together, each at level α/`at_once` (Bonferroni).
     """
 
     reward_low: float = 0.0
@@ -101,6 +102,8 @@ class Settings:
     clip: float = 10.0
     baseline_frozen: bool = True
     planned_share: float | None = None
+    matched_arm: str | None = None
+    season_hours: int = 24
     at_once: int = 1
 
     @property

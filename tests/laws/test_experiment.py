@@ -13,7 +13,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2
 
-from monitor.config import Experiment
+from monitor.config import Experiment, Unit
 from monitor.log import schema
 from monitor.metrics.ab import log_sample_ratio_e
 from monitor.sheet import Sheet
@@ -131,6 +131,55 @@ def test_lifts_equal_naive_numpy(sheet, rows) -> None:
     control = rows[rows.policy_id == "old"]
     moved = mean(control[control.hour >= HOUR]) - mean(control[control.hour < HOUR])
     assert value(sheet, "control_moved") == pytest.approx(moved, abs=1e-9)
+
+
+@pytest.mark.parametrize(("design", "season"), [("before_after", "24h"), ("switchback", "7d")])
+def test_the_lift_in_matched_hours_equals_a_loop_over_them(loaded, rows, design, season) -> None:
+    named = {"design": design, "from": datetime.fromtimestamp(HOUR * 3600, UTC), "days": 14}
+    config = loaded.config.model_copy(
+        update={"experiment": Experiment.model_validate(named), "season": season, "unit": Unit(block="24h")}
+    )
+    alone = loaded.model_copy(update={"config": config})
+    found = sheet_of(alone, filled(alone, rows)).estimate("matched_lift", "new", HOUR + 48, END, "new")
+    known = rows[rows.reward.notna()].assign(
+        k=lambda f: 1 / f.keep_prob, h=lambda f: f.hour % (24 if season == "24h" else 168)
+    )
+    after = known.hour >= HOUR
+    ours = known[after & (known.policy_id == "new")]
+    theirs = known[(known.policy_id == "old") & (after if design == "switchback" else ~after)]
+    whole = lifted = 0.0
+    for h, mine in ours.groupby("h"):
+        other = theirs[theirs.h == h]
+        if len(other):
+            difference = np.average(mine.reward, weights=mine.k) - np.average(other.reward, weights=other.k)
+            whole, lifted = whole + mine.k.sum(), lifted + mine.k.sum() * difference
+    assert found.value == pytest.approx(lifted / whole, abs=1e-9)
+    assert found.judgeable and found.low < found.value < found.high and "jackknife of" in found.method
+    assert found.n == len(ours) + len(theirs)
+
+
+def test_a_plant_that_the_candidate_held_for_six_days_is_not_judged_yet(loaded, rows) -> None:
+    named = {"design": "before_after", "from": datetime.fromtimestamp(HOUR * 3600, UTC), "days": 2}
+    config = loaded.config.model_copy(
+        update={"experiment": Experiment.model_validate(named), "unit": Unit(block="24h")}
+    )
+    alone = loaded.model_copy(update={"config": config})
+
+    def reason(days):
+        kept = rows[(rows.policy_id == "old") | (rows.hour // 24 < HOUR // 24 + days)]
+        return sheet_of(alone, filled(alone, kept)).estimate("matched_lift", "new", HOUR, END, "new").reason
+
+    assert (reason(6), reason(7)) == ("low_units", None)
+
+
+def test_before_and_after_that_share_no_hour_are_not_compared(loaded, rows) -> None:
+    named = {"design": "before_after", "from": datetime.fromtimestamp(HOUR * 3600, UTC), "days": 14}
+    config = loaded.config.model_copy(update={"experiment": Experiment.model_validate(named)})
+    alone = loaded.model_copy(update={"config": config})
+    day = rows.hour % 24 < 12
+    apart = rows[np.where(rows.hour >= HOUR, day, ~day)]
+    found = sheet_of(alone, filled(alone, apart)).estimate("matched_lift", "new", HOUR, END, "new")
+    assert found.reason == "no_data"
 
 
 def test_the_interval_of_the_lift_is_the_jackknife_over_shared_buckets(loaded, rows) -> None:

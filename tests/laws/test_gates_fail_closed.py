@@ -125,6 +125,7 @@ HEALTHY = {
     ("experiment_days", ""): exact(20, 50_000, ""),
     ("ab_lift", ""): near(0.1, 0.01),
     ("novelty", ""): near(0.0, 0.01),
+    ("matched_lift", ""): near(0.1, 0.01),
     ("controlled_share", ""): near(0.5, 0.001),
     ("controlled_share", "newest day"): near(0.5, 0.05),
     ("decisions_outside", ""): exact(0, 50_000, ""),
@@ -199,7 +200,10 @@ def test_healthy_evidence_passes_so_that_the_law_below_can_fail(name):
 @given(spoil=broken)
 def test_no_check_passes_on_a_broken_estimate(name, metric, spoil):
     spoiled = {k: spoil(e) if k[0] == metric else e for k, e in HEALTHY.items()}
-    found = run(name, spoiled, {**FACTS, "episodes": metric in OF_EPISODES})
+    facts = {**FACTS, "episodes": metric in OF_EPISODES}
+    if metric == "matched_lift":
+        facts["experiment"] = {"days": 14.0, "design": "before_after"}
+    found = run(name, spoiled, facts)
     assert found and any(f.outcome is not Outcome.PASS for f in found)
     assert all(f.needs and f.reason for f in found if f.outcome is not Outcome.PASS)
 

@@ -29,6 +29,16 @@ def test_three_mistakes_are_three_errors_with_their_lines_and_suggestions(tmp_pa
     ]
 
 
+def test_a_share_of_units_belongs_to_a_split_and_only_to_a_split(tmp_path) -> None:
+    since = "from: 2025-11-25, days: 14"
+    line = f"experiment: {{design: before_after, {since}}}\n"
+    (tmp_path / "monitor.yaml").write_text(CONFIG + line, "utf-8")
+    assert configuration.load(tmp_path / "monitor.yaml").config.experiment.share is None
+    for wrong in ("design: switchback, share: 0.5", "design: split"):
+        (error,) = errors_of(tmp_path, f"{CONFIG}experiment: {{{wrong}, {since}}}\n")
+        assert error.startswith("monitor.yaml:17: ") and "design: split" in error
+
+
 @pytest.mark.parametrize(
     "line",
     [

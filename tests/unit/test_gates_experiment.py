@@ -95,6 +95,20 @@ def test_an_experiment_that_is_not_declared_holds() -> None:
     assert (found.outcome, found.reason) == (HOLD, "experiment_undeclared")
 
 
+@pytest.mark.parametrize(("design", "said"), [("before_after", "14 days before"), ("switchback", "turns")])
+def test_one_plant_is_compared_in_matched_hours_and_nothing_is_asked_of_units(design, said) -> None:
+    facts = {"experiment": {"days": 14.0, "design": design}}
+    units = {m: missing("no_data") for m in ("sample_ratio_e", "units_in_both", "ab_lift", "novelty")}
+    better = around(0.02, 0.01, 0.03)
+    found = run("ab_test", facts=facts, **units, matched_lift=better)
+    assert not_passed(found) == [] and [f.metric for f in found] == ["experiment_days", "matched_lift"]
+    assert said in found[1].message
+    assert ("What else changed" in found[1].message) == (design == "before_after")
+    worse = run("ab_test", facts=facts, matched_lift=around(-0.02, -0.03, -0.01))
+    assert not_passed(worse) == [("matched_lift", FAIL, "limit")]
+    assert not_passed(run("ab_test", facts=facts)) == [("matched_lift", Outcome.NO_DATA, "no_data")]
+
+
 def offline(low, high, *, days=5, subject="v7", stage="offline_validation"):
     said = {"check": "held_out_value", "metric": "snips", "low": low, "high": high}
     return GivenEvent("verdict", AS_OF - timedelta(days=days), subject, {"stage": stage, "findings": [said]})
