@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from gates.outcome import EXIT_ERROR, EXIT_HOLD, EXIT_USAGE
+from gates.outcome import EXIT_ERROR, EXIT_FAIL, EXIT_HOLD, EXIT_USAGE
 from monitor import __version__
 
 app = typer.Typer(
@@ -166,11 +166,20 @@ def gate(
     journal: Annotated[
         Path | None, typer.Option("--journal", help="With --logs: the store's journal.db, only read.")
     ] = None,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option("--test", help="Judge the cases of this file or folder instead; may be given again."),
+    ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Which case shows which outcome of which check.")
+    ] = False,
 ) -> None:
     """Judge one stage from what is stored. Exit code 0 only for PASS; 1 fail, 3 hold, 4 error, 5 rollback."""
     from monitor import config as configuration
     from monitor import gating
 
+    if test or matrix:
+        raise typer.Exit(_cases(test or [], config, matrix))
     report = gating.Report(format, output or [], quiet, _colour(), _width())
     asked = gating.Asked(stage, logs or [], more or [], baseline, journal, dry_run)
     report.refuse_mistakes()
@@ -564,6 +573,28 @@ def demo(
 def version() -> None:
     """The version of this installation."""
     typer.echo(__version__)
+
+
+def _cases(paths: list[Path], config: Path, matrix: bool) -> int:
+    """Judge case files with the checklists of the configuration, where there is one; the exit code."""
+    from gates import cases
+    from gates import matrix as matrices
+    from monitor import config as configuration
+    from monitor.log_cases import run_all
+    from monitor.verdicts import checklists_of
+
+    folder = checklists_of(configuration.load(config)) if config.exists() else None
+    with _progress() as progress:
+        results = run_all(paths, folder, progress)
+    wrong = any(result.wrong for result in results)
+    if not matrix:
+        for line in cases.told(results):
+            typer.echo(line)
+        return EXIT_FAIL if wrong else 0
+    found = matrices.matrix(cases.cells(results))
+    for line in matrices.lines(found):
+        typer.echo(line)
+    return EXIT_FAIL if wrong or found.missing or found.contradicted else 0
 
 
 def _run_lines(report: Any) -> list[str]:

@@ -177,6 +177,8 @@ class StoreEvidence:
         have matured; of batches, those that overlap it."""
         if metric in BATCH_METRICS:
             return [r for r in self._validated if r.metric == metric and r.key == key]
+        if not has_table(self._connection, "readings"):
+            return []
         candidate = self._scope.candidate if METRICS[metric].per.startswith("pair") else ""
         closed = closed_end(self._config, self.as_of, matured=False)
         return load(

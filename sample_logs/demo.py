@@ -94,8 +94,16 @@ def begin(log: SampleLog, folder: Path) -> Path:
 
 
 def play(log: SampleLog, begun: Path, folder: Path) -> Shown:
-    """Go on with one log from where `begin` left, pass by pass, and compare what happened with what
-    should."""
+    """What happened to one log, compared with what should have."""
+    outcome = monitored(log, begun, folder)
+    wrong = tuple(expected.wrong(log, outcome))
+    about = f"== {log.name}: {_about(log)}"
+    lines = (about, *outcome.tables, *_fired(outcome.firings), f"   {outcome.pointer}")
+    return Shown(log.name, lines, expected.row(log, outcome, wrong), wrong)
+
+
+def monitored(log: SampleLog, begun: Path, folder: Path) -> Outcome:
+    """Go on with one log from where `begin` left, pass by pass."""
     shutil.copytree(begun, folder)
     branched = calendar.branches(log)
     growing = Growing(log.parts(branched - OVERLAP), folder, branched)
@@ -110,11 +118,7 @@ def play(log: SampleLog, begun: Path, folder: Path) -> Shown:
             break
         last = log.also or log.trigger
         found = found or any(body["confirmed"] and body["trigger"] == last for body in fired)
-    outcome = _outcome(log, loaded, as_of)
-    wrong = tuple(expected.wrong(log, outcome))
-    about = f"== {log.name}: {_about(log)}"
-    lines = (about, *outcome.tables, *_fired(outcome.firings), f"   {outcome.pointer}")
-    return Shown(log.name, lines, expected.row(log, outcome, wrong), wrong)
+    return _outcome(log, loaded, as_of)
 
 
 class Growing:

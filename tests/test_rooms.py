@@ -17,7 +17,7 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
-        *("gating", "measuring", "stateless"),
+        *("gating", "measuring", "stateless", "log_cases"),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "live_evidence", "evaluate", "promotion", "place", "waiving"),
         *("road", "road_lines", "mining", "day_readings"),

@@ -25,12 +25,20 @@ from gates.checks.state import state_shift
 from gates.checks.training import data_volume, hyperparameters, policy_age
 from gates.checks.watched import continuous_monitoring, dashboard_fresh
 from gates.checks.worst_case import worst_case
+from gates.outcome import Outcome
 
 ANY = 1e12
 FITTED = ("estimated_snips", "estimated_snips_low", "estimated_snips_high", "propensity_calibration")
 SIGNED = ("attest", "promote", "adopt")
 days = partial(Number, low=1, high=3650)
 share = partial(Number, low=0, high=1)
+DECLARED = {Outcome.NO_DATA: "it reads what monitor.yaml declares; what is not declared is INCONCLUSIVE"}
+WORD = {Outcome.NO_DATA: "a person's word is there or it is not, and then it is INCONCLUSIVE"}
+PAGED = {Outcome.NO_DATA: "the journal holds an answered page or it does not, and then it is INCONCLUSIVE"}
+RULES = {
+    Outcome.NO_DATA: "rules that were not written down are INCONCLUSIVE",
+    Outcome.FAIL: "other rules than those it entered with say nothing against the policy",
+}
 usual = partial(Number, low=-ANY, high=ANY, many=True)
 
 CHECKS: dict[str, Check] = {
@@ -88,9 +96,10 @@ CHECKS: dict[str, Check] = {
             "ppo_kl_target": usual([0.01, 0.05]),
             "rollout_horizon": usual([1, 5]),
         },
+        impossible=DECLARED,
     ),
-    "data_volume": Check(data_volume, {"transitions": Number(10_000, 0, ANY)}),
-    "policy_age": Check(policy_age, {"days": days(90)}),
+    "data_volume": Check(data_volume, {"transitions": Number(10_000, 0, ANY)}, impossible=DECLARED),
+    "policy_age": Check(policy_age, {"days": days(90)}, impossible=DECLARED),
     # shadow mode
     "recommendations_logged": Check(
         recommendations_logged, {"share": share(0.999)}, metrics=("recommended_share",)
@@ -107,6 +116,7 @@ CHECKS: dict[str, Check] = {
         {"labelled": Number(50, 1, 100_000, whole=True), "sensible": share(0.9)},
         events=SIGNED,
         sign_off=True,
+        impossible=WORD,
     ),
     "duration_and_coverage": Check(
         duration_and_coverage,
@@ -188,15 +198,18 @@ CHECKS: dict[str, Check] = {
         {"days": days(30), "minutes": Number(15, 0, 1440)},
         events=("test_page", "attest"),
         attestable=True,
+        impossible=PAGED,
     ),
-    "red_team": Check(red_team, {"max_age_days": days(92)}, events=SIGNED, sign_off=True),
+    "red_team": Check(
+        red_team, {"max_age_days": days(92)}, events=SIGNED, sign_off=True, impossible=WORD
+    ),
     # both live stages
-    "frozen_rules": Check(frozen_rules, events=("promote", "adopt")),
+    "frozen_rules": Check(frozen_rules, events=("promote", "adopt"), impossible=RULES),
     # every stage
     "data_contract": Check(
         data_contract,
         metrics=("rejected_share", "fault_share", "expectations_met", "newest_decision_age_hours"),
         shown=("expectation_failed",),
     ),
-    "sign_off": Check(sign_off, events=SIGNED, sign_off=True),
+    "sign_off": Check(sign_off, events=SIGNED, sign_off=True, impossible=WORD),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gates.bounds import broken
@@ -19,8 +20,8 @@ TRUSTED = "trusted"
 
 
 def rollback_armed(params: Params, evidence: Evidence) -> list[Finding]:
-    """Four findings: the triggers that roll back, the level of acting, the policy that would take over, and
-    a drill of the rollback.
+    """Three findings: the rules (triggers that roll back, and the level of acting), the policy that would
+    take over, and a drill of the rollback.
 
     PASS: all five triggers are on and the baseline has `baseline_windows` (fewer, and `reward_deviation`
     cannot fire); acting is rollback; the safe policy held a PASS of a stage after offline validation, or a
@@ -28,11 +29,18 @@ def rollback_armed(params: Params, evidence: Evidence) -> list[Finding]:
     or acting is not rollback.
     """
     return [
-        _triggers(float(params["baseline_windows"]), evidence),
-        _acting(evidence),
+        _rules(float(params["baseline_windows"]), evidence),
         _target(evidence),
         drilled("rollback", "the automatic rollback", float(params["drill_days"]), evidence),
     ]
+
+
+def _rules(least: float, evidence: Evidence) -> Finding:
+    """The worse of the two; both where they are good."""
+    triggers, acting = _triggers(least, evidence), _acting(evidence)
+    if acting.outcome > triggers.outcome:
+        return acting
+    return replace(triggers, message=f"{triggers.message} {acting.message[:1].upper()}{acting.message[1:]}")
 
 
 def _triggers(least: float, evidence: Evidence) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gates.evidence import Evidence
-from gates.outcome import Finding
+from gates.outcome import Finding, Outcome
 
 # The numbers of the item by name; `item`, the item's own name; `two_person`, whether two persons sign it.
 Params = Mapping[str, Any]
@@ -37,7 +37,8 @@ class Check:
     `metrics`: the estimates a PASS rests on; `shown`: estimates that are only told in the message
     (their absence changes nothing); `events`: the kinds of journal events it reads. `sign_off`: it
     judges a person's word. `attestable`: a sign-off of the item (`attest`) may stand for its estimates or
-    events; `attested`: other sign-offs that it rests on.
+    events; `attested`: other sign-offs that it rests on. `impossible`: outcomes that it cannot
+    have, whatever the evidence, and why.
     """
 
     function: Function
@@ -48,3 +49,4 @@ class Check:
     sign_off: bool = False
     attestable: bool = False
     attested: tuple[str, ...] = ()
+    impossible: Mapping[Outcome, str] = field(default_factory=dict)

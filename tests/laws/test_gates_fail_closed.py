@@ -214,6 +214,36 @@ def test_no_check_passes_when_all_its_evidence_is_gone(name, metric):
     assert all(f.outcome is not Outcome.PASS for f in run(name, {}, facts, ()))
 
 
+IMPOSSIBLE = [(name, outcome) for name, check in CHECKS.items() for outcome in check.impossible]
+SIGNED = [
+    GivenEvent("attest", AS_OF - timedelta(days=1), "v7", {"item": item, "policy": "v7", "verdict": said})
+    for said in ("approved", "refused")
+    for item in ("review", "red_team", "sign_off", "on_call_path")
+]
+oddities = st.sampled_from([None, "", 0, 1.5, math.nan, {}, [], True, "approved", "refused", "2026-03-01"])
+
+
+@pytest.mark.parametrize(("name", "outcome"), IMPOSSIBLE)
+@given(data=st.data())
+def test_an_outcome_that_is_declared_impossible_never_comes(name, outcome, data):
+    estimates = {k: data.draw(broken)(e) for k, e in HEALTHY.items() if data.draw(st.booleans())}
+    facts = {k: f for k, f in FACTS.items() if data.draw(st.booleans())}
+    for fact in ("training_settings", "frozen"):
+        told = dict(FACTS[fact])
+        told[data.draw(st.sampled_from(sorted(told)))] = data.draw(oddities)
+        facts = {**facts, fact: told} if fact in facts else facts
+    journal = [
+        replace(e, at=e.at + timedelta(days=data.draw(st.integers(-99, 9))),
+                body={**e.body, data.draw(st.sampled_from(sorted(e.body))): data.draw(oddities)})
+        for e in (*PROMISED, *SIGNED) if data.draw(st.booleans())
+    ]  # fmt: skip
+    try:
+        found = run(name, estimates, facts, journal)
+    except (TypeError, ValueError, AttributeError):
+        return  # the gate makes one ERROR finding of it
+    assert all(f.outcome is not outcome for f in found)
+
+
 EVENTS = ("drill", "test_page", "dashboard")
 TOLD_BY_EVENTS = [(name, kind) for name in CHECKS for kind in CHECKS[name].events if kind in EVENTS]
 

@@ -68,7 +68,7 @@ def test_three_mistakes_are_three_errors_with_file_and_line(tmp_path: Path, comm
     ("arguments", "said"),
     [
         (("gate", "--stage", "shado"), "did you mean 'shadow'?"),
-        (("gate", "--stage", "shadow", "--format", "xml"), "table or json"),
+        (("gate", "--stage", "shadow", "--format", "xml"), "one of table, json, junit, markdown, github"),
         (("gate", "--stage", "shadow", "--as-of", "yesterday"), "is not a time"),
         (("gate", "--stage", "shadow", "--as-of", "2999-01-01"), "in the future"),
     ],

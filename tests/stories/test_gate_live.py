@@ -153,7 +153,7 @@ def test_the_previous_policy_is_scored_on_the_live_log(plant: Plant) -> None:
 def test_a_rollback_is_armed_by_the_journal_and_the_rules(plant: Plant) -> None:
     found = of(plant, "rollback_armed", DAYS, "full")
     assert said(found) == [
-        (HOLD, "baseline_short"), (PASS, None), (HOLD, "signoff_missing"), (HOLD, "drill_missing"),
+        (HOLD, "baseline_short"), (HOLD, "signoff_missing"), (HOLD, "drill_missing"),
     ]  # fmt: skip
     assert found[0].value == 3
     drill(plant, "rollback", DAYS - 1)
@@ -162,11 +162,11 @@ def test_a_rollback_is_armed_by_the_journal_and_the_rules(plant: Plant) -> None:
         plant.loaded, "trusted", by="Ada", reason="ran for years", evidence=str(plant.folder / "trust.md"),
         expires="92d", approved=True, at=after(DAYS * 24),
     )  # fmt: skip
-    assert said(of(plant, "rollback_armed", DAYS, "full"))[2:] == [(PASS, None), (PASS, None)]
+    assert said(of(plant, "rollback_armed", DAYS, "full"))[1:] == [(PASS, None), (PASS, None)]
     acts.arm(plant.loaded, "observe", by="Ada", reason="a holiday", at=after(DAYS * 24, 1))
-    assert said(of(plant, "rollback_armed", DAYS, "full"))[1] == (FAIL, "not_armed")
+    assert said(of(plant, "rollback_armed", DAYS, "full"))[0] == (FAIL, "not_armed")
     (plant.folder / "trust.md").write_text("or so", "utf-8")
-    assert said(of(plant, "rollback_armed", DAYS, "full"))[2] == (HOLD, "signoff_void")
+    assert said(of(plant, "rollback_armed", DAYS, "full"))[1] == (HOLD, "signoff_void")
 
 
 def test_a_declared_escalation_takes_an_attested_test(plant: Plant) -> None:

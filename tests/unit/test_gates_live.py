@@ -371,17 +371,18 @@ WINDOWS = {"baseline_windows": exact(168, 10_000, "")}
 
 def test_an_armed_rollback_to_a_policy_that_held_a_pass_passes():
     found = run("rollback_armed", ARMED, [HELD, drill("rollback")], **WINDOWS)
-    assert said(found) == [(PASS, None)] * 4
-    assert "old takes over; it held a PASS of full_deployment" in found[2].message
+    assert said(found) == [(PASS, None)] * 3
+    assert "Acting is rollback" in found[0].message
+    assert "old takes over; it held a PASS of full_deployment" in found[1].message
 
 
 def test_operators_who_never_held_a_pass_are_signed_off_as_trusted():
-    assert said(run("rollback_armed", ARMED, [TRUSTED, drill("rollback")], **WINDOWS))[2] == (PASS, None)
-    assert said(run("rollback_armed", ARMED, [drill("rollback")], **WINDOWS))[2] == (HOLD, "signoff_missing")
+    assert said(run("rollback_armed", ARMED, [TRUSTED, drill("rollback")], **WINDOWS))[1] == (PASS, None)
+    assert said(run("rollback_armed", ARMED, [drill("rollback")], **WINDOWS))[1] == (HOLD, "signoff_missing")
     other = replace(TRUSTED, body={**TRUSTED.body, "policy": "v7"})
-    assert said(run("rollback_armed", ARMED, [other], **WINDOWS))[2] == (HOLD, "signoff_missing")
+    assert said(run("rollback_armed", ARMED, [other], **WINDOWS))[1] == (HOLD, "signoff_missing")
     refused = replace(TRUSTED, body={**TRUSTED.body, "verdict": "refused"})
-    assert said(run("rollback_armed", ARMED, [refused], **WINDOWS))[2] == (FAIL, "signoff_refused")
+    assert said(run("rollback_armed", ARMED, [refused], **WINDOWS))[1] == (FAIL, "signoff_refused")
 
 
 @pytest.mark.parametrize(
@@ -396,7 +397,7 @@ def test_operators_who_never_held_a_pass_are_signed_off_as_trusted():
 )
 def test_a_verdict_that_opened_nothing_makes_no_target(body):
     found = run("rollback_armed", ARMED, [replace(HELD, body=body)], **WINDOWS)
-    assert said(found)[2] == (HOLD, "signoff_missing")
+    assert said(found)[1] == (HOLD, "signoff_missing")
 
 
 @pytest.mark.parametrize(
@@ -404,10 +405,10 @@ def test_a_verdict_that_opened_nothing_makes_no_target(body):
     [
         ({**ARMED, "triggers": ["constraint"]}, 0, (FAIL, "trigger_off")),
         ({**ARMED, "triggers": None}, 0, (NO_DATA, "no_data")),
-        ({**ARMED, "acting": "observe"}, 1, (FAIL, "not_armed")),
-        ({**ARMED, "acting": None}, 1, (NO_DATA, "no_data")),
-        ({**ARMED, "safe": "v7"}, 2, (FAIL, "no_target")),
-        ({**ARMED, "safe": ""}, 2, (FAIL, "no_target")),
+        ({**ARMED, "acting": "observe"}, 0, (FAIL, "not_armed")),
+        ({**ARMED, "acting": None}, 0, (NO_DATA, "no_data")),
+        ({**ARMED, "safe": "v7"}, 1, (FAIL, "no_target")),
+        ({**ARMED, "safe": ""}, 1, (FAIL, "no_target")),
     ],
 )
 def test_what_disarms_a_rollback(facts, place, expected):
