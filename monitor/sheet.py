@@ -32,6 +32,7 @@ KEYS: dict[str, Callable[[Config], list[str]]] = {
     "feature": lambda config: config.state.features,
     "predicted": lambda config: config.predicted,
     "age": ages,
+    "week": lambda config: ["1", "2", "3", "4"] if config.experiment else [],
     "decile": lambda config: [str(tenth + 1) for tenth in range(DECILES)],
     "dimension": lambda config: config.action_dims,
     # Segments are not declared; those that a log has stand in its sums.
@@ -118,6 +119,7 @@ class Sheet:
         """One metric over hours start ≤ hour < end."""
         row = METRICS[metric]
         settings = self._settings_for(row.per, key)
+        place = "" if row.per == "week" else key  # a week is a column of its sums, not a key
         states: dict[str, Sums] = {}
         for family in row.families:
             if family == "baseline_sample":
@@ -132,7 +134,7 @@ class Sheet:
                 states["baseline"] = self.baseline.sums(key)
                 settings = self._settings_of(key)
             else:
-                states[family] = self.cells(family, policy, candidate, key, start, end)
+                states[family] = self.cells(family, policy, candidate, place, start, end)
         if row.per == "segment":
             settings = replace(settings, at_once=max(1, len(self.segments(policy, candidate))))
         return row.function(states, settings)
@@ -171,6 +173,8 @@ class Sheet:
             return replace(self.settings, feature_sd=self.baseline.feature_sd(key))
         if per == "state_tail":
             return replace(self.settings, at_once=max(1, len(KEYS[per](self.config))))
+        if per == "week" and key:
+            return replace(self.settings, week=int(key))
         if per == "decile" and key:
             return replace(self.settings, decile=int(key))
         return self.settings

@@ -165,7 +165,7 @@ CHECKS: dict[str, Check] = {
             "sample_ratio_e", "traffic_p", "units_in_both", "experiment_days", "ab_lift", "novelty",
             "matched_lift",
         ),
-        shown=("control_moved", "ab_lift_later"),
+        shown=("control_moved", "ab_lift_later", "ab_lift_week"),
     ),
     "offline_online_gap": Check(offline_online_gap, metrics=("reward_mean",), events=("verdict",)),
     "exploration": Check(

@@ -21,6 +21,7 @@ MATCHED = {
     "switchback": " in matched hours of the control's turns",
     "before_after": " in matched hours of the 14 days before",
 }
+WEEKS = ("1", "2", "3", "4")
 OFFLINE = "offline_validation"
 
 
@@ -163,8 +164,15 @@ def _novelty(params: Params, evidence: Evidence) -> Iterator[Finding]:
         later = _lift(params, evidence, "ab_lift_later", " a week after a unit's first exposure")
         yield replace(later, message=f"the effect wears off ({what} is {interval(change)}); {later.message}")
     else:
-        message = f"{what} is {interval(change)}: it does not wear off."
+        message = f"{what} is {interval(change)}: it does not wear off{_by_week(evidence)}."
         yield finding(Outcome.PASS, message, metric="novelty", **numbers(change))
+
+
+def _by_week(evidence: Evidence) -> str:
+    """The lift of each week since first exposure that has one."""
+    found = [(week, evidence.estimate("ab_lift_week", week)) for week in WEEKS]
+    told = [f"{shown(e.value)} in week {week}" for week, e in found if e.judgeable]
+    return f"; the lift was {', '.join(told)}" if told else ""
 
 
 def _promised(evidence: Evidence) -> tuple[float, float] | None:

@@ -55,7 +55,7 @@ class Metric:
     families: tuple[str, ...]
     per: Literal[
         "policy", "pair", "log", "constraint", "cost", "episode", "feature", "predicted", "dimension",
-        "action", "decile", "age", "pair_constraint", "segment", "state_tail",
+        "action", "decile", "age", "week", "pair_constraint", "segment", "state_tail",
     ]  # fmt: skip
     matures: bool
     windows: bool = True
@@ -227,6 +227,7 @@ METRICS: dict[str, Metric] = {
     "ab_lift": Metric(ab.ab_lift, ("arm",), "policy", True, windows=False),
     "matched_lift": Metric(ab.matched_lift, ("arm",), "policy", True, windows=False),
     "ab_lift_later": Metric(ab.ab_lift_later, ("exposure",), "policy", True, windows=False),
+    "ab_lift_week": Metric(ab.ab_lift_week, ("exposure",), "week", True, windows=False),
     "novelty": Metric(ab.novelty, ("exposure",), "policy", True, windows=False),
     "control_moved": Metric(ab.control_moved, ("arm",), "policy", True, windows=False),
 }

@@ -136,6 +136,14 @@ def ab_lift_later(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     return _difference(states["exposure"], *later, settings)
 
 
+def ab_lift_week(states: Mapping[str, Sums], settings: Settings) -> Estimate:
+    """`ab_lift` of the decisions of one week since their unit's first exposure: 1, 2, 3, and 4 with all later
+    ones."""
+    when = "first" if settings.week == 1 else f"week{settings.week}"
+    part = (CANDIDATE, f"k_{when}", f"r_{when}"), (CONTROL, f"k_{when}", f"r_{when}")
+    return _difference(states["exposure"], *part, settings)
+
+
 def novelty(states: Mapping[str, Sums], settings: Settings) -> Estimate:
     """`ab_lift_later` less the same in the first week of each unit; below 0 the effect wears off."""
     cells = states["exposure"]

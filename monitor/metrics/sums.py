@@ -73,8 +73,8 @@ class Settings:
     `joint_bins`: `interior_bins` of every feature, in the order of their bins in a sample of states.
     `clip` is λ of the clipped off-policy estimators; `baseline_frozen` False: there is none.
     `planned_share`: of the units of an experiment, the candidate's; `matched_arm`: the arm that it is
-    compared with in the same hours of a season of `season_hours`, where units are not split. `at_once`: how
-    many intervals are read together, each at level α/`at_once` (Bonferroni).
+    compared with in the same hours of a season of `season_hours`, where units are not split; `week` since
+    first exposure. `at_once`: how many intervals are read together, each at level α/`at_once` (Bonferroni).
     """
 
     reward_low: float = 0.0
@@ -104,6 +104,7 @@ class Settings:
     planned_share: float | None = None
     matched_arm: str | None = None
     season_hours: int = 24
+    week: int = 1
     at_once: int = 1
 
     @property

@@ -13,8 +13,14 @@ from monitor.sums.arm import rows
 from monitor.sums.family import Family, Frozen, number, reward
 from monitor.sums.state import bin_of
 
-COLUMNS = ("n_units", "n_both", "k_first", "r_first", "k_later", "r_later")
-NOVEL_HOURS = 7 * 24
+WEEK = 7 * 24
+# Rows by the time since their unit's first exposure: from that hour on, and before that one.
+SPANS: dict[str, tuple[int, int | None]] = {
+    "first": (0, WEEK), "later": (WEEK, None), "week2": (WEEK, 2 * WEEK), "week3": (2 * WEEK, 3 * WEEK),
+    "week4": (3 * WEEK, None),
+}  # fmt: skip
+OF_ROWS = tuple(f"{sum_}_{when}" for when in SPANS for sum_ in ("k", "r"))
+COLUMNS = ("n_units", "n_both", *OF_ROWS)
 FIRST = """
     SELECT policy_id, unit_hash, bucket, MIN(hour) AS hour, COUNT(DISTINCT "key") AS arms,
         ARG_MIN("key", (began, "key")) AS arm, {bin} AS bin
@@ -42,27 +48,31 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
 
 def units(end: int) -> str:
     """SQL of the cells of exposures before the hour `end`: units by the hour, bucket and arm of their first
-    exposure, `n_both` of them seen in both arms; rewards of rows by arm, those within a week of their
-    unit's first exposure (`first`) and `later` ones."""
+    exposure, `n_both` of them seen in both arms; rewards of rows by arm and time since their unit's first
+    exposure, as SPANS has it (`week4` and what comes after)."""
     first = FIRST.format(bin=0, end=end)
-    soon = f"g.hour < u.hour + {NOVEL_HOURS}"
     split = ", ".join(
-        f"SUM(CASE WHEN {no}{soon} THEN g.{sum_}1 ELSE 0e0 END) AS {sum_}_{when}"
-        for when, no in (("first", ""), ("later", "NOT "))
+        f"SUM(CASE WHEN {_since(*span)} THEN g.{sum_}1 ELSE 0e0 END) AS {sum_}_{when}"
+        for when, span in SPANS.items()
         for sum_ in ("k", "r")
     )
+    none = ", ".join(f"0e0 AS {column}" for column in OF_ROWS)
     return f"""
         SELECT policy_id, '' AS candidate, '' AS outer_key, hour, bucket, inner_key,
             {", ".join(f"CAST(SUM({c}) AS DOUBLE) AS {c}" for c in COLUMNS)}
         FROM (SELECT policy_id, hour, bucket, arm AS inner_key, COUNT(*) AS n_units,
-                  SUM(CASE WHEN arms > 1 THEN 1 ELSE 0 END) AS n_both,
-                  0e0 AS k_first, 0e0 AS r_first, 0e0 AS k_later, 0e0 AS r_later
+                  SUM(CASE WHEN arms > 1 THEN 1 ELSE 0 END) AS n_both, {none}
               FROM ({first}) AS units GROUP BY 1, 2, 3, 4
               UNION ALL BY NAME
               SELECT g.policy_id, g.hour, g.bucket, g."key" AS inner_key, 0 AS n_units, 0 AS n_both, {split}
               FROM sums_exposure AS g JOIN ({first}) AS u USING (unit_hash)
               WHERE g.hour < {end} GROUP BY 1, 2, 3, 4) AS cells
         GROUP BY 1, 2, 3, 4, 5, 6"""
+
+
+def _since(low: int, high: int | None) -> str:
+    until = "" if high is None else f" AND g.hour < u.hour + {high}"
+    return f"g.hour >= u.hour + {low}{until}"
 
 
 def states(feature: str, end: int) -> str:

@@ -128,6 +128,12 @@ def test_lifts_equal_naive_numpy(sheet, rows) -> None:
     assert value(sheet, "ab_lift") == pytest.approx(arms(since), abs=1e-9)
     assert value(sheet, "ab_lift_later") == pytest.approx(arms(since[late]), abs=1e-9)
     assert value(sheet, "novelty") == pytest.approx(arms(since[late]) - arms(since[~late]), abs=1e-9)
+    age = (since.hour - since.unit_hash.map(began)) // 168 + 1
+    for week in (1, 2, 3):
+        part = since[age == week]
+        assert value(sheet, "ab_lift_week", str(week)) == pytest.approx(arms(part), abs=1e-9)
+    assert sheet.estimate("ab_lift_week", "new", HOUR, END, "new", "4").reason == "no_data" and age.max() == 3
+    assert sheet.keys("ab_lift_week") == ["1", "2", "3", "4"]
     control = rows[rows.policy_id == "old"]
     moved = mean(control[control.hour >= HOUR]) - mean(control[control.hour < HOUR])
     assert value(sheet, "control_moved") == pytest.approx(moved, abs=1e-9)

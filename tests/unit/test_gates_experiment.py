@@ -71,6 +71,11 @@ def test_each_flaw_is_a_finding_of_its_own(changes, expected) -> None:
     assert all(f.needs for f in found if f.outcome is not PASS)
 
 
+def test_the_lift_is_told_week_by_week_since_first_exposure() -> None:
+    weeks = {"ab_lift_week__1": around(0.03, 0.02, 0.04), "ab_lift_week__3": around(0.025, 0.01, 0.04)}
+    assert run("ab_test", **weeks)[-1].message.endswith("the lift was 0.03 in week 1, 0.025 in week 3.")
+
+
 def test_an_effect_that_wears_off_must_still_be_there_a_week_later() -> None:
     fading = around(-0.02, -0.03, -0.01)
     kept = run("ab_test", novelty=fading, ab_lift_later=around(0.01, 0.002, 0.02))
