@@ -106,16 +106,8 @@ class LiveEvidence:
         entry = stages.entry(events, self.policy, self.as_of)
         if standing is None or entry is None or standing.stage != stages.LIMITED:
             return None
-        step = entry.body.get("step")
-        same = [e for e in events if e.subject == self.policy and e.kind in stages.ENTRIES]
-        since = entry.at
-        for event in reversed(same):  # the same step under rules that were frozen anew is no new step
-            if event.at < standing.since or event.body.get("step") != step:
-                break
-            since = event.at
-        if entry.kind == "adopt":
-            since = standing.since
-        return {"step": step, "step_since": since, "since": standing.since}
+        since = stages.step_since(events, self.policy, self.as_of) or standing.since
+        return {"step": entry.body.get("step"), "step_since": since, "since": standing.since}
 
     @cached_property
     def _previous(self) -> str | None:
