@@ -39,7 +39,7 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
     from rich.text import Text
 
     def text(words: str, style: str = "") -> Text:
-        return Text(_printable(words), style=style)
+        return Text(printable(words), style=style)
 
     buffer = io.StringIO()
     console = Console(
@@ -51,9 +51,9 @@ def table(verdict: Verdict, *, colour: bool = False, width: int = 80) -> str:
         legacy_windows=False,
     )
     about = f"  {verdict.stage}  {verdict.policy}  as of {verdict.as_of:%Y-%m-%d %H:%M} UTC"
-    about += f"  from {verdict.scope}" if verdict.scope != STORE else ""
     console.print(text(verdict.outcome.name, f"bold {COLOURS[verdict.outcome]}") + text(about))
-    console.print(text(f"{next_step(verdict)} (exit code {verdict.exit_code})"))
+    read = f", from {verdict.scope}" if verdict.scope != STORE else ""
+    console.print(text(f"{next_step(verdict)} (exit code {verdict.exit_code}{read})"))
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=False)
     for name, columns in (("outcome", 12), ("item", 22)):
         grid.add_column(name, width=columns, overflow="fold")
@@ -130,6 +130,6 @@ def fired(firing: RecordedFiring) -> str:
     return f"Fired: {firing.trigger}{key}{end} ({state}; {when}). {firing.message}{incident}"
 
 
-def _printable(words: str) -> str:
+def printable(words: str) -> str:
     """Log data may hold control characters; a terminal must not obey them."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)

@@ -141,7 +141,7 @@ def schedule(
 
 @app.command()
 def gate(
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, help="More files of --logs.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, help="More files of --logs or --test.")] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="offline, shadow, limited or full.")] = None,
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
@@ -173,18 +173,25 @@ def gate(
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Which case shows which outcome of which check.")
     ] = False,
+    explain: Annotated[
+        str | None, typer.Option("--explain", help="Tell of this item at length; judges and stores nothing.")
+    ] = None,
 ) -> None:
     """Judge one stage from what is stored. Exit code 0 only for PASS; 1 fail, 3 hold, 4 error, 5 rollback."""
     from monitor import config as configuration
     from monitor import gating
 
     if test or matrix:
-        raise typer.Exit(_cases(test or [], config, matrix))
+        raise typer.Exit(_cases([*(test or []), *(more or [])], config, matrix))
     report = gating.Report(format, output or [], quiet, _colour(), _width())
-    asked = gating.Asked(stage, logs or [], more or [], baseline, journal, dry_run)
+    asked = gating.Asked(stage, logs or [], more or [], baseline, journal, dry_run, explain)
     report.refuse_mistakes()
     asked.refuse_mistakes()
     moment = _as_of(as_of) if as_of else None
+    if explain:
+        for line in gating.explained(configuration.load(config), asked, moment or _now()):
+            typer.echo(line)
+        return
     with _progress() as progress:
         verdict, told = gating.judged(configuration.load(config), asked, moment, _now(), progress)
     for line in told:

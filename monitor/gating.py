@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from gates.checklist import load as load_checklist
 from gates.evaluate import Verdict
 from gates.formats import ENDINGS, FORMATS
 from gates.outcome import EXIT_ERROR, EXIT_FAIL, EXIT_FIRING
@@ -51,7 +52,8 @@ class Report:
 @dataclass(frozen=True)
 class Asked:
     """What is to be judged: a stage from what is stored or, with `logs`, from these files (`more` are those
-    that a shell put behind the first); `dry` marks the verdict."""
+    that a shell put behind the first); `dry` marks the verdict; `explain` names one item to be told at
+    length instead."""
 
     stage: str | None
     logs: Sequence[Path] = ()
@@ -59,6 +61,7 @@ class Asked:
     baseline: Path | None = None
     journal: Path | None = None
     dry: bool = False
+    explain: str | None = None
 
     def refuse_mistakes(self) -> None:
         """Raise ConfigError where the options do not go together."""
@@ -70,6 +73,8 @@ class Asked:
             alone = [option for option, file in given.items() if file]
             errors += [f"{option} goes with --logs: the store has its own" for option in alone]
             errors += [f"argument {file} is not known; files to judge follow --logs" for file in self.more]
+        if self.logs and self.explain:
+            errors.append("--explain tells of the store and does not go with --logs")
         if errors:
             raise ConfigError(errors)
 
@@ -78,10 +83,7 @@ def judged(
     loaded: Loaded, asked: Asked, as_of: datetime | None, now: datetime, progress: Progress | None
 ) -> tuple[Verdict, list[str]]:
     """The verdict, and what to tell beside it. Raises ConfigError, StoreError, JournalError."""
-    try:
-        stage = stage_named(str(asked.stage))
-    except ValueError as error:
-        raise ConfigError([str(error)]) from None
+    stage = _stage(asked)
     if not asked.logs:
         return verdicts.gate(loaded, stage=stage, as_of=as_of or now, dry=asked.dry), []
     from monitor import stateless
@@ -89,6 +91,31 @@ def judged(
     given = stateless.Given([*asked.logs, *asked.more], asked.baseline, asked.journal, as_of)
     verdict, told = stateless.gate(loaded, given, stage=stage, now=now, progress=progress)
     return replace(verdict, dry=asked.dry), told
+
+
+def explained(loaded: Loaded, asked: Asked, as_of: datetime) -> list[str]:
+    """One item at length, as things stand; written down nowhere. Raises ConfigError."""
+    from gates.explain import explain
+
+    stage, name = _stage(asked), str(asked.explain)
+    checklist = load_checklist(stage, verdicts.checklists_of(loaded))
+    item = next((i for i in checklist.items if i.item == name), None)
+    if item is None:
+        known = [i.item for i in checklist.items]
+        hint = did_you_mean(name, known) or f"; its items are {', '.join(known)}"
+        raise ConfigError([f"--explain {name}: {stage} has no such item{hint}"])
+    store = verdicts.store_of(loaded)
+    store.create()
+    with verdicts.opened_journal(store) as journal:
+        verdict = verdicts.verdict_of(journal, loaded, stage, as_of)
+        return explain(item, verdict, journal.events("verdict", subject=verdict.policy, until=as_of))
+
+
+def _stage(asked: Asked) -> str:
+    try:
+        return stage_named(str(asked.stage))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def tell(verdict: Verdict, report: Report, *, out: Callable[[str], None], say: Callable[[str], None]) -> int:
