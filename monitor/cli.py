@@ -141,7 +141,7 @@ def schedule(
 
 @app.command()
 def gate(
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, help="More files of --logs or --test.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, help="More of these files.")] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="offline, shadow, limited or full.")] = None,
     config: ConfigPath = DEFAULT,
     as_of: AsOf = None,
