@@ -112,6 +112,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "the baseline is too short for a trigger to fire",
         "a baseline of at least 168 windows, or another `baseline_windows` in the checklist",
     ),
+    "no_recommendations": (
+        "no recommendation of it beside the decisions of another policy is in the log",
+        "its recommendations logged beside the decisions of others, as in shadow mode",
+    ),
     "unread": (
         "a log file could not be read",
         "the file that `monitor run` names mended or taken away, then `monitor run`",

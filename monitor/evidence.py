@@ -20,6 +20,7 @@ import numpy as np
 
 from gates import stages
 from monitor.chain import file_digest
+from monitor.conditions import counted
 from monitor.config import Config, Loaded
 from monitor.journal import Event, Journal
 from monitor.live_evidence import LiveEvidence
@@ -399,32 +400,16 @@ class StoreEvidence:
 
     @cached_property
     def _conditions(self) -> dict[str, float]:
-        """Decisions of the evidence by condition: declared ones, else segments and tenths of states."""
-        counts: dict[str, float] = {}
-        wanted = self._config.conditions
+        """Decisions of the evidence by condition."""
         segments = _by_segment(self._connection, self._own_family, self._scope)
-        for segment in wanted.get("segment", [] if wanted else self._usual_segments()):
-            counts[f"segment={segment or '(all)'}"] = segments.get(segment, 0.0)
-        for feature in self._baseline.features if self._baseline else []:
-            bins = self._baseline.body["features"][feature] if self._baseline else {}
-            cells = self._sheet.cells(
-                "state", self._scope.policy, "", feature, self._scope.start, self._scope.end
-            )
-            seen = np.bincount(cells.key.astype(np.int64), cells.columns["n"]) if len(cells) else np.zeros(1)
-            at = lambda place, seen=seen: float(seen[place]) if place < len(seen) else 0.0  # noqa: E731
-            if "edges" in bins and not wanted:
-                interior = max(0, len(bins["edges"]) - 1)
-                for tenth in range(interior // 2):
-                    name = f"{feature} {tenth + 1}/{interior // 2}"
-                    counts[name] = at(2 * tenth + 1) + at(2 * tenth + 2)
-            elif "categories" in bins and feature in wanted:
-                for name in wanted[feature]:
-                    place = bins["categories"].index(name) if name in bins["categories"] else len(seen)
-                    counts[f"{feature}={name}"] = at(place)
-        return counts
+        return counted(self._config, self._baseline, segments, self._by_bin)
 
-    def _usual_segments(self) -> list[str]:
-        return sorted(self._baseline.body["usual"]) if self._baseline else []
+    def _by_bin(self, feature: str) -> dict[int, float]:
+        scope = self._scope
+        cells = self._sheet.cells("state", scope.policy, "", feature, scope.start, scope.end)
+        if not len(cells):
+            return {}
+        return dict(enumerate(np.bincount(cells.key.astype(np.int64), cells.columns["n"]).tolist()))
 
     def _leaked(self) -> Estimate:
         """Held-out decisions that the training could have seen, by unit where ids were declared."""

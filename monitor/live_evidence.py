@@ -18,6 +18,7 @@ from gates.checks.radius import NEWEST_DAY
 from gates.passes import last_good
 from monitor import rules
 from monitor.acting import effective_level
+from monitor.conditions import counted
 from monitor.config import Loaded
 from monitor.journal import Journal
 from monitor.metrics.control import controlled_share
@@ -73,6 +74,7 @@ class LiveEvidence:
         return {
             "controlled_share": self._share,
             "decisions_outside": lambda _: self._outside(),
+            "unseen_conditions": lambda times: self._unseen(float(times)),
             "safe_decisions": self._safe_decisions,
             "late_windows": lambda days: self._late(float(days)),
             "monitored_days": lambda days: self._monitored(float(days)),
@@ -172,6 +174,42 @@ class LiveEvidence:
         if not found or found[0] is None:
             return missing("no_data", "decisions")
         return exact(float(found[1]) if self._segments else 0.0, float(found[0]), "decisions")
+
+    def _unseen(self, times: float) -> Estimate:
+        """Conditions in which the candidate decided, and which its recommendations beside the decisions of
+        others had met fewer than `times` times; `method` names the first."""
+        if not has_table(self.connection, "sums_pair") or not has_table(self.connection, "sums_reward"):
+            return missing("no_recommendations", "conditions")
+        beside = "candidate_id = ? AND policy_id <> ? AND n_rec > 0 AND hour < ?"
+        shown: list[object] = [self.policy, self.policy, self._decided_to]
+        met = self._counted(
+            f'SELECT "key", SUM(n_rec) FROM sums_pair WHERE {beside} GROUP BY 1',
+            f"(policy_id, hour // 24) IN (SELECT policy_id, hour // 24 FROM sums_pair WHERE {beside})",
+            shown,
+        )
+        if not any(met.values()):
+            return missing("no_recommendations" if met else "baseline_missing", "conditions")
+        own: list[object] = [self.policy, self.start, self._decided_to]
+        where = "policy_id = ? AND hour >= ? AND hour < ?"
+        decided = self._counted(
+            f'SELECT "key", SUM(n) FROM sums_reward WHERE {where} GROUP BY 1', where, own
+        )
+        unseen = [name for name, n in decided.items() if n > 0 and met[name] < times]
+        told = ", ".join(f"{name} (met {met[name]:g} times)" for name in unseen[:3])
+        return exact(float(len(unseen)), float(len(decided)), "conditions", told or "counted")
+
+    def _counted(self, segments: str, states: str, parameters: list[object]) -> dict[str, float]:
+        """Decisions by condition: the segments of one query, the states of the rows that `states` selects."""
+        by_segment = dict(self.connection.execute(segments, parameters).fetchall())
+        by_bin: dict[str, dict[int, float]] = {}
+        if has_table(self.connection, "sums_state"):
+            found = self.connection.execute(
+                f'SELECT "key", bin, SUM(n) FROM sums_state WHERE {states} GROUP BY 1, 2', parameters
+            ).fetchall()
+            for feature, place, n in found:
+                by_bin.setdefault(feature, {})[int(place)] = float(n)
+        by_segment = {key: float(n) for key, n in by_segment.items()}
+        return counted(self.loaded.config, self.baseline, by_segment, lambda f: by_bin.get(f, {}))
 
     def _safe_decisions(self, since: str) -> Estimate:
         """Decisions of the safe policy in whole hours from a time on."""

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
     "monitor/windows.py": {"monitor.journal"},
     "monitor/scenarios.py": {"numpy", "monitor.config", "monitor.metrics"},
+    "monitor/conditions.py": {"monitor.config", "monitor.sums"},
     "monitor/schedule.py": {"apscheduler", "monitor", "alerts"},
     "monitor/store.py": {"duckdb"},
     "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},

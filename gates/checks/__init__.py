@@ -136,8 +136,10 @@ CHECKS: dict[str, Check] = {
             "step_days": days(7),
             "stage_days": days(28),
             "slack": Number(0.25, 0, 10),
+            "seen": Number(None, 1, ANY),
         },
         metrics=("decisions_outside", "controlled_share"),
+        shown=("unseen_conditions",),  # judged only where `seen` is set
         events=("promote", "adopt"),
     ),
     "override_ready": Check(

@@ -25,16 +25,17 @@ def blast_radius(params: Params, evidence: Evidence) -> list[Finding]:
     The step is what the newest promotion wrote down, the first of `ramp` where it wrote none. FAIL: a
     decision outside the segments (`segment_outside`); the lower end of its share > the step, or that of the
     newest day > step·(1 + `slack`) (`ramp_exceeded`). INCONCLUSIVE: the share's upper end > step·(1 +
-    `slack`); less than `step_days` on this step (`step_days`) or `stage_days` in the stage (`stage_days`); a
-    step before the last that is good (`ramp_step`): the next may be taken. PASS: none of these, on the last
-    step.
+    `slack`); where `seen` is set, a condition it decides in that its recommendations had met less often
+    (`condition_unseen`); less than `step_days` on this step (`step_days`) or `stage_days` in the stage
+    (`stage_days`); a step before the last that is good (`ramp_step`): the next may be taken. PASS: none of
+    these, on the last step.
     """
     ramp = [float(s) for s in params["ramp"]]
     entry = evidence.facts.get("limited") or {}
     step = _step(entry, ramp)
     slack = float(params["slack"])
     share = _worse(_share(step, slack, evidence), _newest_day(step, slack, evidence))
-    reached = [_segments(evidence), share]
+    reached = [_segments(evidence), share, *_conditions(params.get("seen"), evidence)]
     lasted = [
         _days("step", entry.get("step_since"), float(params["step_days"]), evidence),
         _days("stage", entry.get("since"), float(params["stage_days"]), evidence),
@@ -74,6 +75,30 @@ def _segments(evidence: Evidence) -> Finding:
         f"only in {', '.join(allowed)}" if allowed else "everywhere: `experiment.segments` declares no limit"
     )
     return finding(Outcome.PASS, f"the candidate decides {where}.", metric=metric, **numbers(outside))
+
+
+def _conditions(seen: float | None, evidence: Evidence) -> list[Finding]:
+    """It decides only in conditions that its recommendations beside the decisions of others had met `seen`
+    times. What it has not seen may still be seen, so that this only holds."""
+    if seen is None:
+        return []
+    key, metric = f"{float(seen):g}", "unseen_conditions"
+    unseen = evidence.estimate(metric, key)
+    names: dict[str, Any] = {"metric": metric, "key": key}
+    reason = broken(unseen)
+    if reason is not None:
+        return [unjudged("number of conditions it decides in and had not seen", unseen, reason, **names)]
+    fields = {**names, "limit": 0.0, **numbers(unseen)}
+    if unseen.value > 0:
+        message = f"it decides in {shown(unseen.value)} conditions that it had met less than {key} times: "
+        needs = f"those taken from it, until {key} of its recommendations are logged in each"
+        return [
+            finding(
+                Outcome.INCONCLUSIVE, f"{message}{unseen.method}.", needs, reason="condition_unseen", **fields
+            )
+        ]
+    message = f"it had met each condition it decides in {key} times before, as far as they are told apart."
+    return [finding(Outcome.PASS, message, **fields)]
 
 
 def _share(step: float, slack: float, evidence: Evidence) -> Finding:

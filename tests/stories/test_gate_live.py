@@ -101,6 +101,27 @@ def test_the_dashboard_and_the_readings_behind_it(plant: Plant) -> None:
     assert said(later)[1] == (NO_DATA, "stale"), "14 minutes after the last run"
 
 
+def test_conditions_that_were_never_recommended_in_are_not_for_it_to_decide_in(tmp_path: Path) -> None:
+    plant = Plant(tmp_path, **DAILY)
+    checklist = plant.folder / "checklists" / "limited_deployment.yaml"
+    text = checklist.read_text("utf-8").replace("    slack: 0.25\n", "    seen: 100\n")
+    checklist.write_text(text, "utf-8")
+    plant.write(rows(range(ENTERED * 24), "old", per_hour=40))
+    enter(plant, LIMITED, ENTERED, 0.05)
+    plant.write(decided(range(ENTERED, DAYS)))
+    plant.run(after(DAYS * 24) + LAG)
+    assert said(of(plant, "blast_radius", DAYS))[2] == (HOLD, "no_recommendations")
+    low = rows(range(DAYS * 24, (DAYS + 1) * 24), "old", candidate="new", seed=2, state_season="low")
+    plant.write(low)
+    plant.run(after((DAYS + 1) * 24) + LAG)
+    found = of(plant, "blast_radius", DAYS + 1)[2]
+    assert said([found]) == [(HOLD, "condition_unseen")]
+    assert found.value == 1 and "season=high (met 0 times)" in found.message
+    plant.write(rows(range((DAYS + 1) * 24, (DAYS + 2) * 24), "old", candidate="new", seed=3))
+    plant.run(after((DAYS + 2) * 24) + LAG)
+    assert said(of(plant, "blast_radius", DAYS + 2))[2] == (PASS, None)
+
+
 def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_path: Path) -> None:
     slow = Plant(tmp_path, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
                                             "matures_after": "3d"})  # fmt: skip

@@ -187,6 +187,25 @@ def test_a_jump_of_the_newest_day_is_not_hidden_by_the_days_before(day, outcome,
     assert found[1].key == ("" if outcome is PASS else "newest day")
 
 
+@pytest.mark.parametrize(
+    ("unseen", "outcome", "reason"),
+    [
+        (exact(0, 12, "conditions"), PASS, None),
+        (exact(2, 12, "conditions", "load 1/10 (met 3 times)"), HOLD, "condition_unseen"),
+        (missing("no_recommendations"), HOLD, "no_recommendations"),
+        (exact(0, 12, "conditions").because("stale"), NO_DATA, "stale"),
+        (exact(float("nan"), 12, "conditions"), NO_DATA, "non_finite"),
+    ],
+)
+def test_where_the_checklist_says_so_it_decides_only_in_what_it_has_seen(unseen, outcome, reason):
+    told = {**REACH, "unseen_conditions__100": unseen}
+    found = run("blast_radius", {"limited": ENTERED}, params={"seen": 100.0}, **told)
+    assert said(found)[2] == (outcome, reason)
+    assert (found[-1].reason == "ramp_step") is (outcome is PASS)
+    if reason == "condition_unseen":
+        assert "2 conditions" in found[2].message and "load 1/10 (met 3 times)" in found[2].message
+
+
 def test_one_decision_outside_its_segments_fails_it():
     facts = {"limited": ENTERED, "experiment_segments": ["north"]}
     found = run("blast_radius", facts, **{**REACH, "decisions_outside": exact(1, 10_000, "")})
