@@ -98,7 +98,7 @@ def _before(past: Sequence[Spell]) -> list[str]:
     more = len(past) - SHOWN
     lines = [f"  before: {more} older changes are not shown"] if more > 0 else ["  before, oldest first"]
     for spell in past[-SHOWN:]:
-        when = _when(spell.first) + (f" to {_when(spell.last)}" if spell.times > 1 else "")
+        when = " to ".join(dict.fromkeys((_when(spell.first), _when(spell.last))))
         times = f", {spell.times} verdicts" if spell.times > 1 else ""
         reason = f" {spell.reason}" if spell.reason else ""
         lines.append(f"    {when}  {spell.outcome}{reason}{_values(spell)}{times}")

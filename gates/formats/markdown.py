@@ -7,7 +7,7 @@ import re
 from gates.evaluate import Verdict
 from gates.formats.told import headline
 from gates.outcome import Finding
-from gates.table import fired, next_step, unconfirmed
+from gates.table import FIRINGS_SHOWN, fired, next_step, unconfirmed
 
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # What Markdown or HTML would obey. Inside a cell a pipe ends the cell, be it in code.
@@ -19,7 +19,7 @@ NOTES = {"signal": "signal", "sign_off": "sign-off"}
 
 
 def markdown(verdict: Verdict, **_: object) -> str:
-    """A heading, what to do, a table of all items, then the firings."""
+    """A heading, what to do, a table of all items, then the newest firings."""
     lines = [
         f"## {_text(headline(verdict))}",
         "",
@@ -29,7 +29,8 @@ def markdown(verdict: Verdict, **_: object) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {' | '.join(_cells(found))} |" for found in verdict.findings]
-    told = unconfirmed(verdict.firings) + [fired(f) for f in verdict.firings if f.confirmed]
+    confirmed = [f for f in verdict.firings if f.confirmed][-FIRINGS_SHOWN:]
+    told = unconfirmed(verdict.firings) + [fired(f) for f in confirmed]
     lines += [f"\n{_text(words)}" for words in told]
     return "\n".join(lines) + "\n"
 

@@ -18,8 +18,9 @@ def headline(verdict: Verdict) -> str:
 
 
 def calling_for_rollback(verdict: Verdict) -> list[RecordedFiring]:
-    """The firings that make the exit code 5."""
-    return [f for f in verdict.firings if f.confirmed and f.action == "rollback"]
+    """The firings that make the exit code 5, of each rule and policy the newest."""
+    calling = [f for f in verdict.firings if f.confirmed and f.action == "rollback"]
+    return list({(f.trigger, f.key, f.policy): f for f in calling}.values())
 
 
 def sentence(found: Finding) -> str:

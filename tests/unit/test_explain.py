@@ -49,6 +49,13 @@ def test_equal_findings_that_follow_each_other_are_one_spell_oldest_first() -> N
     assert (first.first, first.last) == (NOW - 5 * DAY, NOW - 3 * DAY)
 
 
+def test_verdicts_of_one_moment_are_told_with_that_moment_once() -> None:
+    item = next(i for i in load("shadow").items if i.item == "recommendations_logged")
+    found = judge(load("shadow"), Given("shadow_mode", "v7", NOW, NOW - DAY, NOW))
+    event = GivenEvent("verdict", NOW, "v7", to_json(found))
+    assert "    2026-03-16 00:00  NO_DATA no_data, 2 verdicts" in explain(item, found, [event, event])
+
+
 def test_another_reason_is_another_spell_and_no_number_is_none() -> None:
     found = spells([said(2, "NO_DATA no_data"), said(1, "NO_DATA stale 0.2")], "a", "m", "")
     assert [(s.reason, s.times) for s in found] == [("no_data", 1), ("stale", 1)]

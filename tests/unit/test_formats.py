@@ -24,6 +24,7 @@ from gates.given import Given
 from gates.outcome import Finding, Outcome, exit_code, worst
 from gates.stages import STAGES
 from gates.table import next_step
+from monitor import cli
 from monitor.config import ConfigError
 from monitor.gating import Report, tell
 
@@ -133,6 +134,16 @@ def test_a_rollback_fails_in_junit_although_every_item_passes() -> None:
     assert [c.name for c in suite if c.result] == ["rollback constraint heat"]
 
 
+def test_many_firings_of_one_rule_are_told_by_the_newest() -> None:
+    many = tuple(replace(FIRING, message=f"Rate {n}.", incident=f"i-{n}") for n in range(300))
+    said = verdict(found(Outcome.PASS), firings=many)
+    assert [c.name for c in one_suite(said) if c.result] == ["rollback constraint heat"]
+    assert len(FORMATS["github"](said).splitlines()) == 2 and "Rate 299." in FORMATS["github"](said)
+    told = FORMATS["markdown"](said)
+    assert "295 earlier confirmed firings are not shown" in told and told.count("Fired: ") == 5
+    assert "Rate 299." in told and "Rate 294." not in told
+
+
 def test_where_everything_is_waived_junit_still_tells_that_the_gate_is_shut() -> None:
     said = verdict(found(Outcome.FAIL, waived="by Ada until Monday: tests"))
     assert said.exit_code == 3
@@ -186,7 +197,7 @@ def cells(row: str) -> list[str]:
 def test_every_line_for_github_is_one_annotation(said: Verdict) -> None:
     lines = FORMATS["github"](said).removesuffix("\n").split("\n")
     open_ = [f for f in said.findings if f.outcome is not Outcome.PASS]
-    rolled = [f for f in said.firings if f.confirmed and f.action == "rollback"]
+    rolled = {f.key for f in said.firings if f.confirmed and f.action == "rollback"}
     assert len(lines) == 1 + len(open_) + len(rolled)
     for line in lines:
         assert re.fullmatch(r"::(error|warning|notice) title=[^:,\r\n]+::[^\r\n]+", line), line
@@ -215,6 +226,26 @@ def test_github_escapes_as_github_asks() -> None:
     assert line == (
         "::error title=shadow_mode a%2Cb%3Ac%3A FAIL::50 %25 of it,%0D%0Anow: yes Needs: more of it."
     )
+
+
+def test_every_format_is_told_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    assert [f for f in FORMATS if f"| `{f}` |" not in page] == []
+    assert [e for e in ENDINGS if f"`{e}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environ", "colour"),
+    [(True, {}, True), (True, {"NO_COLOR": "1"}, False), (False, {}, False)],
+)
+def test_colour_is_for_a_terminal_that_does_not_forbid_it(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, environ: dict[str, str], colour: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout", type("Stream", (io.StringIO,), {"isatty": lambda _: terminal})())
+    assert cli._colour() is colour
 
 
 @pytest.mark.parametrize("form", FORMATS)
