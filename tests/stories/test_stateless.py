@@ -89,6 +89,15 @@ def test_what_the_journal_tells_is_open_without_one_and_judged_with_one(made: Pl
     assert (with_journal.scope, with_journal.exit_code) == ("logs and journal", 0)
 
 
+@pytest.mark.parametrize("stage", ["offline", "shadow", "limited", "full"])
+def test_with_journal_and_baseline_every_item_says_what_it_says_in_the_store(made: Plant, stage: str) -> None:
+    given = judged(made, stage=stage, journal=store(made) / "journal.db", baseline=frozen(made), as_of=AT)
+    stored = made.gate(AT, stage)
+    told = [[(f.item, f.metric, f.key, f.outcome, f.reason, f.message, f.needs) for f in v.findings]
+            for v in (given, stored)]  # fmt: skip
+    assert told[0] == told[1] and given.exit_code == stored.exit_code
+
+
 def test_no_item_that_reads_events_passes_without_a_journal(made: Plant) -> None:
     for stage in ("offline", "shadow", "limited", "full"):
         for found in judged(made, stage=stage).findings:
