@@ -67,7 +67,7 @@ def read_cases(path: Path, checklists: Path | None = None) -> list[Case]:
         base = _plain(_document(path.parent / str(document["base"])))
     _refuse_unknown(path, document, (), FILE, errors)
     common = _over(base, _plain({k: v for k, v in document.items() if k in SETTING}))
-    alone = {"expect", "verdict", "days", "log"} & set(document)
+    alone = {"expect", "verdict", "says", "fired", "days", "log"} & set(document)
     listed = document.get("cases", [document] if alone else None)
     if errors:
         raise ConfigError(errors)
@@ -104,6 +104,8 @@ def _case(
         checklist = _checklist(path, document, str(setting.get("stage", "")), folder)
         if "log" in given:
             return Case(name, place, checklist, (), str(given["log"]), _expected(_plain(given), checklist))
+        if "fired" in given:
+            raise ValueError("`fired` goes with `log`: readings by hand make nothing fire")
         moments = []
         for step in given.get("days", [{}]):
             own = {**{key: given.get(key) for key in ("expect", "verdict", "says")}, **step}
@@ -113,6 +115,8 @@ def _case(
             setting = _over(setting, _plain({k: v for k, v in step.items() if k in SETTING}))
             raises = bool(step.get("raises", given.get("raises", False)))
             moments.append(_moment(setting, checklist, _plain(own), raises))
+        if not moments:
+            raise ValueError("`days` has no day, so nothing would be judged")
     except (KeyError, TypeError, ValueError) as error:
         said = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
         raise ConfigError([f"{place}: {said}"]) from None
@@ -183,7 +187,7 @@ def _expected(own: Mapping[str, Any], checklist: Checklist) -> Expected:
         if item not in known:
             raise ValueError(f"expect: {checklist.stage} has no item '{item}'{did_you_mean(item, known)}")
         for line in [lines] if isinstance(lines, str) else lines:
-            if str(line).split()[0] not in Outcome.__members__:
+            if str(line).partition(" ")[0] not in Outcome.__members__:
                 hint = did_you_mean(str(line), Outcome.__members__)
                 raise ValueError(f"expect: '{line}' of {item} does not begin with an outcome{hint}")
     for key in verdict:

@@ -31,6 +31,9 @@ def run_all(
             errors += error.errors
     if errors:
         raise ConfigError(errors)
+    if not cases:
+        told = ", ".join(str(path) for path in paths)
+        raise ConfigError([f"{told}: there is no case, so nothing would be judged"])
     results = []
     for done, case in enumerate(cases):
         if progress:

@@ -118,6 +118,10 @@ def test_a_users_own_checklist_judges_the_cases(tmp_path: Path) -> None:
         ("events: [{ago: 3d, kind: drill}, {kind: drill}]\nexpect: {review: PASS}\n", "'ago' is missing"),
         ("events: [{ago: 3 days, kind: drill}]\nexpect: {review: PASS}\n", "'3 days' is not a time span"),
         ("cases: [{case: a, stage: shaddow, expect: {review: PASS}}]\n", "stage 'shaddow' is not known"),
+        ("expect: {review: ''}\n", "'' of review does not begin with an outcome"),
+        ("days: []\nexpect: {review: PASS}\n", ": `days` has no day, so nothing would be judged"),
+        ("fired: [constraint slow]\n", "`fired` goes with `log`"),
+        ("expect: {review: PASS}\nfired: [constraint slow]\n", "`fired` goes with `log`"),
         ("base: gone.yaml\nexpect: {review: PASS}\n", "gone.yaml: cannot be read"),
     ],
 )
@@ -133,6 +137,12 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert len(error.value.errors) == 4
     with pytest.raises(ConfigError, match="no case files"):
         run_all([tmp_path / "nothing"], None)
+
+
+@pytest.mark.parametrize("text", ["cases: []\n", ""])
+def test_files_without_a_case_are_not_as_expected(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="there is no case, so nothing would be judged"):
+        run_all([written(tmp_path, text)], None)
 
 
 def test_a_sample_log_that_does_not_exist_is_told(tmp_path: Path) -> None:
