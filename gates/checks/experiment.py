@@ -50,7 +50,7 @@ def offline_online_gap(params: Params, evidence: Evidence) -> list[Finding]:
     """The live mean reward against the interval of the last offline verdict on this policy.
 
     PASS: the mean lies in it. FAIL: its own interval lies outside. INCONCLUSIVE otherwise, and without an
-    offline verdict that has an interval.
+    offline verdict whose value passed.
     """
     live, promise = evidence.estimate("reward_mean"), _promised(evidence)
     fields: dict[str, Any] = {"metric": "reward_mean", **numbers(live)}
@@ -58,8 +58,8 @@ def offline_online_gap(params: Params, evidence: Evidence) -> list[Finding]:
     if reason is not None:
         return [unjudged("live mean reward", live, reason, metric="reward_mean")]
     if promise is None:
-        message = f"live mean reward is {interval(live)}; no offline verdict on this policy has an interval."
-        needs = "`monitor gate --stage offline` with a value, before or after this stage was entered"
+        message = f"live mean reward is {interval(live)}; no offline verdict on this policy promised one."
+        needs = "`monitor gate --stage offline` with a `held_out_value` that passes, before or after entering"
         return [finding(Outcome.INCONCLUSIVE, message, needs, reason="no_promise", **fields)]
     low, high = promise
     says = f"live mean reward is {interval(live)}, offline validation promised {shown(low)} to {shown(high)}"
@@ -176,14 +176,15 @@ def _by_week(evidence: Evidence) -> str:
 
 
 def _promised(evidence: Evidence) -> tuple[float, float] | None:
-    """The interval of the newest offline verdict on this policy that has one."""
+    """The interval of the newest offline verdict on this policy that has one; None where its value did not
+    pass: what nobody should believe promises nothing."""
     for event in reversed(list(evidence.events("verdict"))):
         if not counts(event) or event.subject != evidence.policy or event.body.get("stage") != OFFLINE:
             continue
         for said in event.body.get("findings", []):
             ends = said.get("low"), said.get("high")
             if said.get("check") == "held_out_value" and said.get("metric") and None not in ends:
-                return float(ends[0]), float(ends[1])
+                return (float(ends[0]), float(ends[1])) if said.get("outcome") == "PASS" else None
     return None
 
 

@@ -53,7 +53,9 @@ FACTS = {
 }
 PROMISE = {
     "stage": "offline_validation",
-    "findings": [{"check": "held_out_value", "metric": "snips", "low": 0.35, "high": 0.45}],
+    "findings": [
+        {"check": "held_out_value", "outcome": "PASS", "metric": "snips", "low": 0.35, "high": 0.45}
+    ],
 }
 
 

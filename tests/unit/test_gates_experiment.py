@@ -114,8 +114,8 @@ def test_one_plant_is_compared_in_matched_hours_and_nothing_is_asked_of_units(de
     assert not_passed(run("ab_test", facts=facts)) == [("matched_lift", Outcome.NO_DATA, "no_data")]
 
 
-def offline(low, high, *, days=5, subject="v7", stage="offline_validation"):
-    said = {"check": "held_out_value", "metric": "snips", "low": low, "high": high}
+def offline(low, high, *, days=5, subject="v7", stage="offline_validation", outcome="PASS"):
+    said = {"check": "held_out_value", "metric": "snips", "outcome": outcome, "low": low, "high": high}
     return GivenEvent("verdict", AS_OF - timedelta(days=days), subject, {"stage": stage, "findings": [said]})
 
 
@@ -132,6 +132,13 @@ def offline(low, high, *, days=5, subject="v7", stage="offline_validation"):
 def test_the_live_mean_must_lie_in_what_was_promised(live, outcome) -> None:
     [found] = run("offline_online_gap", [offline(0.45, 0.55)], reward_mean=live)
     assert found.outcome is outcome
+
+
+@pytest.mark.parametrize("outcome", ["FAIL", "NO_DATA", "INCONCLUSIVE", "ERROR"])
+def test_a_value_that_did_not_pass_promises_nothing_and_no_older_one_stands_for_it(outcome) -> None:
+    journal = [offline(0.45, 0.55, days=9), offline(0, 1, outcome=outcome)]
+    [found] = run("offline_online_gap", journal, reward_mean=around(0.5, 0.49, 0.51))
+    assert (found.outcome, found.reason) == (HOLD, "no_promise")
 
 
 def test_the_newest_promise_on_this_policy_counts() -> None:
