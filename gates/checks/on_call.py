@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from gates.checks.check import Params
-from gates.checks.sign_off import signed
+from gates.checks.sign_off import asks_two, signed
 from gates.evidence import Event, Evidence
 from gates.needs import shown
 from gates.outcome import Finding, Outcome, finding
@@ -27,7 +27,7 @@ def on_call_path(params: Params, evidence: Evidence) -> list[Finding]:
     days, minutes = float(params["days"]), float(params["minutes"])
     if evidence.facts.get("escalation") == "pagerduty":
         asked = "a test of the escalation in PagerDuty, attested by whoever was paged"
-        return [signed(params["item"], evidence, timedelta(days=days), asked)]
+        return [signed(params["item"], evidence, timedelta(days=days), asked, asks_two(params))]
     needs = f"a test page that is acknowledged within {shown(minutes)} minutes (`monitor ack`)"
     sent = [e for e in _pages(evidence) if e.body.get("status") == "sent"]
     if not sent:

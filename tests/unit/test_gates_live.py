@@ -485,6 +485,14 @@ def test_pagerduty_takes_an_attested_test_in_place_of_a_page():
     assert said(run("on_call_path", facts, [old])) == [(HOLD, "signoff_expired")]
 
 
+def test_an_attested_test_of_pagerduty_needs_two_persons_where_the_checklist_says_so():
+    facts, two = {"escalation": "pagerduty"}, {"two_person": True}
+    body = {**TRUSTED.body, "item": "on_call_path", "policy": "v7"}
+    for proposer, reason in (("", "proposer_unknown"), (body["by"], "signoff_one_person"), ("Bo", None)):
+        signed = replace(TRUSTED, subject="v7", body={**body, "proposer": proposer})
+        assert [f.reason for f in run("on_call_path", facts, [signed], two)] == [reason]
+
+
 # exploration and safety_layer
 
 
