@@ -69,10 +69,10 @@ def scope_of(
     if stage == OFFLINE:
         period = config.held_out
         if period:
-            return Scope(stage, own, policies.candidate, hour_of(period.start), min(end, hour_of(period.end)))
+            last = min(end, hour_of(period.end))
+            return Scope(stage, own, policies.candidate, _hour_from(period.start), last)
     if entered is not None:
-        whole = hour_of(entered + timedelta(hours=1) - timedelta(microseconds=1))
-        return Scope(stage, own, policies.candidate, whole, end)
+        return Scope(stage, own, policies.candidate, _hour_from(entered), end)
     paired = stage in (OFFLINE, SHADOW)
     table, who = ("sums_pair", "candidate_id") if paired else ("sums_reward", "policy_id")
     first = None
@@ -418,7 +418,7 @@ class StoreEvidence:
             return missing("training_undeclared", "decisions")
         rows = self._rows()
         if training.until is not None:
-            end = min(hour_of(training.until), scope.end)
+            end = min(_hour_from(training.until), scope.end)
             segments = _by_segment(self._connection, "pair", replace(scope, end=end))
             return exact(sum(segments.values()), rows, "decisions")
         if training.ids is None:
@@ -510,6 +510,11 @@ def _by_segment(connection: duckdb.DuckDBPyConnection, family: str, scope: Scope
         parameters + ([scope.candidate] if both else []),
     ).fetchall()
     return dict(found)
+
+
+def _hour_from(moment: datetime) -> int:
+    """The first whole hour that begins at a time or after it."""
+    return hour_of(moment + timedelta(hours=1) - timedelta(microseconds=1))
 
 
 def _was_validated(estimate: Estimate | None) -> bool:

@@ -84,6 +84,7 @@ def test_an_old_held_out_period_stays_good_evidence(tmp_path: Path) -> None:
         ({"training": None}, "INCONCLUSIVE", "training_undeclared"),
         ({"held_out": None, "training": {"until": "2026-01-01"}}, "INCONCLUSIVE", "held_out_undeclared"),
         ({"training": {"until": "2026-01-06T01:00"}}, "FAIL", "leakage"),
+        ({"training": {"until": "2026-01-06T00:30"}}, "FAIL", "leakage"),
         ({"held_out": {"from": "2026-01-05", "to": "2026-01-11"}}, "FAIL", "leakage"),
         ({"training": {"none": "rules written by hand"}}, "INCONCLUSIVE", "too_good"),
     ],
@@ -95,6 +96,14 @@ def test_what_the_candidate_was_trained_on_must_be_told(
     found = finding(verdict, "held_out_value")
     assert (found.outcome.name, found.reason) == (outcome, reason), found.message
     assert verdict.exit_code == (1 if outcome == "FAIL" else 3)
+
+
+def test_a_held_out_period_that_begins_within_an_hour_leaves_that_hour_out(tmp_path: Path) -> None:
+    half_past = "2026-01-06T00:30"
+    held_out = {"from": half_past, "to": "2026-01-11"}
+    plant = offline(tmp_path, held_out=held_out, training={"until": half_past})
+    found = finding(plant.gate(after(LAST) + LAG, "offline"), "held_out_value")
+    assert (found.reason, found.n) == ("too_good", (5 * 24 - 1) * 10)
 
 
 @pytest.mark.parametrize(("unit", "leaks"), [("user-1234", True), ("user-9999", False)])
