@@ -126,7 +126,10 @@ def _frozen_now(loaded: Loaded, policy: str, at: datetime) -> dict[str, str]:
     with Journal(store.journal) as journal:
         events = journal.events(*ROAD)
         fell = dropped(events, policy, at)
-        again = [e.at for e in events if e.kind == "promote" and e.subject == policy]
+        again = [
+            e.at for e in events
+            if e.kind == "promote" and e.subject == policy and e.body.get("stage") in LIVE
+        ]
         if fell is not None and max(again, default=fell.at) <= fell.at:
             said = f"{policy} was taken out of control on {fell.at:%Y-%m-%d %H:%M} UTC"
             raise ConfigError([f"{said}; it enters a live stage again by `monitor promote`, not by adopting"])

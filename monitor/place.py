@@ -82,11 +82,16 @@ def refuse_in_the_past(place: Place) -> None:
         and (
             (e.kind in stages.ROAD and place.policy in (e.subject, e.body.get("policy")))
             or (passes.counts(e) and e.subject == place.policy and e.body.get("exit_code") in (1, 5))
+            or (e.kind == "incident" and _called_for_rollback(e.body, place.policy))
         )
     ]
     if later:
         said = f"event {later[0].seq} ({later[0].kind}) of {later[0].at:%Y-%m-%d %H:%M} UTC"
         refuse(place, f"--as-of lies before {said}, which counts: leave --as-of out")
+
+
+def _called_for_rollback(body: Mapping[str, Any], policy: str) -> bool:
+    return body.get("policy") == policy and body.get("action") == "rollback"
 
 
 def no_pass(

@@ -84,9 +84,9 @@ def _asked(place: Place, stage: str, step: float | None) -> dict[str, Any] | Non
     ramp = ramp_of(place.checklist(LIMITED)) if stage == LIMITED else []
     first = _step(place, step, ramp, ramp[0] if ramp else None, "the ramp begins with")
     since = now.since if now else None
-    if stage == FULL and place.entry is not None:
-        _refuse_on_the_ramp(place, place.entry.body.get("step"))
-        since = place.entry.at  # each step of the ramp needs a PASS of its own
+    if stage == FULL:
+        _refuse_on_the_ramp(place, place.entry.body.get("step") if place.entry else None)
+        since = place.entry.at if place.entry else since  # each step of the ramp needs a PASS of its own
     passed = passes.unexpired_pass(
         place.events, stage=before, since=since, expires_after=place.pass_expires, **place.judged_by(before)
     )
@@ -125,8 +125,9 @@ def _within(place: Place, stage: str, step: float | None) -> dict[str, Any] | No
 def _refuse_on_the_ramp(place: Place, current: float | None) -> None:
     """A waiver lets an item pass, and no step of the ramp be skipped."""
     onward = _onward(ramp_of(place.checklist(LIMITED)), current)
-    if current is not None and onward is not None:
-        refuse(place, f"it is on step {current:g} of the ramp: `--to limited --step {onward:g}` comes next")
+    if onward is not None:
+        on = "no step" if current is None else f"step {current:g}"
+        refuse(place, f"it is on {on} of the ramp: `--to limited --step {onward:g}` comes next")
 
 
 def _onward(ramp: Sequence[float], current: float | None) -> float | None:

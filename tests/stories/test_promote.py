@@ -193,6 +193,15 @@ def test_full_deployment_needs_a_pass_on_the_last_step_of_the_ramp(plant: Plant)
     promote(plant, "full")
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+def test_no_pass_leads_to_full_deployment_past_the_ramp(plant: Plant, adopted: bool) -> None:
+    if adopted:
+        acts.adopt(plant.loaded, stage="limited", since="2026-01-20", at=NOW - 2 * DAY, **SAID)
+    judged(plant, LIMITED, NOW - DAY)
+    comes_next = "it is on no step of the ramp: `--to limited --step 0.01` comes next"
+    refused(plant, comes_next, "full")
+
+
 def test_a_promotion_without_a_name_or_a_reason_is_refused(plant: Plant) -> None:
     judged(plant, OFFLINE)
     for said in ({"by": " ", "reason": "why"}, {"by": "Ada", "reason": ""}):
@@ -256,6 +265,17 @@ def test_what_came_later_is_not_passed_over_with_as_of(plant: Plant) -> None:
     refused(plant, r"--as-of lies before event 2 \(verdict\)", "limited", NOW - DAY)
 
 
+def test_an_incident_that_came_later_is_not_passed_over_with_as_of(plant: Plant) -> None:
+    judged(plant, SHADOW, NOW - 2 * DAY)
+    body = {
+        "status": "open", "policy": "new", "trigger": "constraint", "key": "", "action": "rollback",
+        "did": "observed", "window_start": NOW - DAY, "window_end": NOW - DAY,
+    }  # fmt: skip
+    with plant.journal() as journal:
+        journal.append("incident", "new-constraint", body, at=NOW)
+    refused(plant, r"--as-of lies before event 2 \(incident\)", "limited", NOW - DAY)
+
+
 @pytest.mark.parametrize(
     ("to", "step", "said"),
     [
@@ -277,6 +297,15 @@ def test_a_live_stage_is_not_adopted_after_a_rollback(plant: Plant) -> None:
     with pytest.raises(ConfigError, match="it enters a live stage again by `monitor promote`"):
         acts.adopt(plant.loaded, stage="limited", since="2026-01-20", at=NOW, **SAID)
     acts.adopt(plant.loaded, stage="shadow", since="2026-02-20", at=NOW, **SAID)
+
+
+def test_a_promotion_to_shadow_mode_does_not_earn_a_live_stage_again(plant: Plant) -> None:
+    acts.adopt(plant.loaded, stage="offline", since="2026-01-02", at=NOW - 31 * DAY, **SAID)
+    lower(plant, "rollback", NOW - 30 * DAY)
+    judged(plant, OFFLINE, NOW - 2 * DAY)
+    promote(plant, "shadow", NOW - DAY)
+    with pytest.raises(ConfigError, match="it enters a live stage again by `monitor promote`"):
+        acts.adopt(plant.loaded, stage="limited", since="2026-02-20", at=NOW, **SAID)
 
 
 def frozen(plant: Plant, at: Any = NOW) -> tuple[Outcome, str | None]:
