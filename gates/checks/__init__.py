@@ -26,6 +26,7 @@ from gates.checks.training import data_volume, hyperparameters, policy_age
 from gates.checks.watched import continuous_monitoring, dashboard_fresh
 from gates.checks.worst_case import worst_case
 from gates.outcome import Outcome
+from gates.stages import DROPS
 
 ANY = 1e12
 FITTED = ("estimated_snips", "estimated_snips_low", "estimated_snips_high", "propensity_calibration")
@@ -192,7 +193,7 @@ CHECKS: dict[str, Check] = {
         rollback_armed,
         {"drill_days": days(30), "baseline_windows": Number(168, 0, ANY)},
         metrics=("baseline_windows",),
-        events=("drill", "arm", "verdict", "attest"),
+        events=("drill", "arm", "verdict", "attest", *DROPS),
         attested=(TRUSTED,),
     ),
     "on_call_path": Check(

@@ -13,7 +13,7 @@ from gates.evidence import Evidence
 from gates.needs import needed, shown
 from gates.outcome import Finding, Outcome, finding
 from gates.passes import counts
-from gates.stages import OFFLINE
+from gates.stages import DROPS, OFFLINE, dropped
 
 GUARDS = ("reward_drop", "reward_deviation", "constraint", "state_shift", "irreversible")
 TRUSTED = "trusted"
@@ -24,9 +24,9 @@ def rollback_armed(params: Params, evidence: Evidence) -> list[Finding]:
     take over, and a drill of the rollback.
 
     PASS: all five triggers are on and the baseline has `baseline_windows` (fewer, and `reward_deviation`
-    cannot fire); acting is rollback; the safe policy held a PASS of a stage after offline validation, or a
-    person signed it off as `trusted`; the rollback was drilled within `drill_days`. FAIL: a trigger is off,
-    or acting is not rollback.
+    cannot fire); acting is rollback; the safe policy held a PASS of a stage after offline validation and was
+    not taken out of control since, or a person signed it off as `trusted`; the rollback was drilled within
+    `drill_days`. FAIL: a trigger is off, or acting is not rollback.
     """
     return [
         _rules(float(params["baseline_windows"]), evidence),
@@ -87,11 +87,12 @@ def _acting(evidence: Evidence) -> Finding:
 
 
 def _target(evidence: Evidence) -> Finding:
-    """The safe policy: one that held a PASS here, or that a person trusts."""
+    """The safe policy: one that held a PASS here and did not fall since, or that a person trusts."""
     safe = str(evidence.facts.get("safe") or "")
     if not safe or safe == evidence.policy:
         message = f"there is no other policy to roll back to than {evidence.policy}."
         return finding(Outcome.FAIL, message, "`policies.safe` in monitor.yaml", reason="no_target")
+    fell = dropped([e for kind in DROPS for e in evidence.events(kind)], safe, evidence.as_of)
     held = [
         e
         for e in evidence.events("verdict")
@@ -99,6 +100,7 @@ def _target(evidence: Evidence) -> Finding:
         and e.subject == safe
         and e.body.get("stage") not in (None, OFFLINE)
         and e.at <= evidence.as_of
+        and (fell is None or e.at > fell.at)
         and e.body.get("outcome") == "PASS"
         and e.body.get("exit_code") == 0
     ]

@@ -419,6 +419,17 @@ def test_a_verdict_that_opened_nothing_makes_no_target(body):
     assert said(found)[1] == (HOLD, "signoff_missing")
 
 
+@pytest.mark.parametrize("kind", ["rollback", "override"])
+def test_a_target_that_was_taken_out_of_control_since_its_pass_is_trusted_only_by_a_person(kind):
+    fell = GivenEvent(kind, HELD.at + DAY, "i", {"policy": "old", "status": "done"})
+    assert said(run("rollback_armed", ARMED, [HELD, fell], **WINDOWS))[1] == (HOLD, "signoff_missing")
+    assert said(run("rollback_armed", ARMED, [HELD, fell, TRUSTED], **WINDOWS))[1] == (PASS, None)
+    again = replace(HELD, at=fell.at + DAY)
+    assert said(run("rollback_armed", ARMED, [HELD, fell, again], **WINDOWS))[1] == (PASS, None)
+    other = replace(fell, body={**fell.body, "policy": "v7"})
+    assert said(run("rollback_armed", ARMED, [HELD, other], **WINDOWS))[1] == (PASS, None)
+
+
 @pytest.mark.parametrize(
     ("facts", "place", "expected"),
     [
