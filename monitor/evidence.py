@@ -222,6 +222,7 @@ class StoreEvidence:
             "expectation_failed": self._failed,
             "scenario_rank": lambda _: rank_correlation(self._scenarios[0]),
             **self._live.estimates(),
+            **({"violation_rate": self._live.violations} if self.stage in stages.LIVE else {}),
         }
 
     @cached_property
@@ -327,8 +328,8 @@ class StoreEvidence:
         experiment = self._config.experiment
         if experiment is None:
             return missing("no_data", "days")
-        hours = max(0, self._scope.end - hour_of(experiment.start))
-        return exact(hours / DAY, self._rows(), "days")
+        begun = max(hour_of(experiment.start), self._scope.start)  # not before the candidate decides
+        return exact(max(0, self._scope.end - begun) / DAY, self._rows(), "days")
 
     def _gap(self) -> Estimate:
         hours = self._hours
@@ -424,6 +425,8 @@ class StoreEvidence:
         if training.ids is None:
             return exact(0.0, rows, "decisions", "declared: nothing was trained on logs")
         hashes = _unit_hashes(self._loaded.path(training.ids))
+        if not hashes:
+            return missing("training_undeclared", "decisions")  # a list that names nobody says nothing
         found = self._connection.execute(
             "SELECT COALESCE(SUM(n), 0) FROM sums_units WHERE policy_id = ? AND hour >= ? AND hour < ? "
             "AND unit_hash IN (SELECT unnest(?::BIGINT[]))",
@@ -524,7 +527,7 @@ def _was_validated(estimate: Estimate | None) -> bool:
 
 def _unit_hashes(path: Path) -> list[int]:
     """The 63 bits of md5 that ingest writes as unit_hash, for one unit a line."""
-    units = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    units = [unit for line in path.read_text("utf-8").splitlines() if (unit := line.strip())]
     return [
         int.from_bytes(hashlib.md5(u.encode(), usedforsecurity=False).digest()[8:], "little") & (2**63 - 1)
         for u in units

@@ -25,7 +25,7 @@ from monitor.metrics.control import controlled_share
 from monitor.metrics.estimate import Estimate, exact, missing
 from monitor.metrics.intervals import kish_size
 from monitor.metrics.sums import Sums
-from monitor.readings import closed_end, hour_of, load, moment, window_hours
+from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
 from monitor.sheet import Sheet
 from monitor.store import has_table
 from monitor.sums.baseline import Baseline
@@ -148,6 +148,25 @@ class LiveEvidence:
         if key == NEWEST_DAY:
             start = max(start, self._decided_to - DAY)
         return controlled_share(self._cells(start), self._units(start), self.sheet().settings)
+
+    @cached_property
+    def _closed(self) -> Sheet:
+        config, end = self.loaded.config, self._decided_to
+        looks = float(config.looks.tightest_at)
+        span = max(1, end - self.start)
+        return sheet_of(self.connection, config, self.baseline, self.start, end, span, looks)
+
+    def violations(self, key: str) -> Estimate:
+        """Up to the newest closed window where that shows a violation, which waits for no reward; else as far
+        as everything has come in: costs may be late too."""
+        metric, newest = "violation_rate", self._decided_to
+        if self.start < newest:
+            found = self._closed.estimate(metric, self.policy, self.start, newest, key=key)
+            if found.value > 0:
+                return found
+        if self.start >= self.end:
+            return missing("no_data", "share")
+        return self.sheet().estimate(metric, self.policy, self.start, self.end, key=key)
 
     def _units(self, start: int) -> float | None:
         """Kish number of the units that all policies decided for; None where units are not summed."""

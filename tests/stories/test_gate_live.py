@@ -136,6 +136,29 @@ def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_pa
     assert said([scored]) == [(PASS, None)]
 
 
+def test_a_hard_violation_is_a_fact_before_its_reward_is_mature(tmp_path: Path) -> None:
+    slow = Plant(tmp_path, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
+                                            "matures_after": "3d"})  # fmt: skip
+    slow.write(rows(range(ENTERED * 24), "old", per_hour=40))
+    enter(slow, LIMITED, ENTERED, 0.05)
+    slow.write(decided(range(ENTERED, DAYS - 1)))
+    slow.write(decided(range(DAYS - 1, DAYS), cost_crash=1.0))
+    slow.run(after(DAYS * 24) + LAG)
+    crash, speed, _ = of(slow, "hard_constraints", DAYS)
+    assert said([crash, speed]) == [(FAIL, "violation"), (HOLD, "straddles")]
+    assert crash.n == 10 * 24 * 2 and speed.n == 7 * 24 * 2
+
+
+def test_an_experiment_is_no_longer_than_the_candidate_was_in_its_stage(plant: Plant) -> None:
+    def days() -> float:
+        return next(f.value for f in of(plant, "ab_test", DAYS) if f.metric == "experiment_days")
+
+    assert days() == DAYS - ENTERED
+    enter(plant, "shadow_mode", DAYS - 3)
+    enter(plant, LIMITED, DAYS - 2, 0.05)
+    assert days() == 2
+
+
 def test_in_full_deployment_every_window_must_have_been_judged_in_time(plant: Plant) -> None:
     enter(plant, FULL, ENTERED)
     assert said(of(plant, "continuous_monitoring", DAYS, "full")) == [(PASS, None)]

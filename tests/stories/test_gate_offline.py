@@ -114,6 +114,14 @@ def test_a_unit_that_was_trained_on_is_leakage(tmp_path: Path, unit: str, leaks:
     assert found.reason == ("leakage" if leaks else "too_good")
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_list_that_names_no_trained_unit_declares_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "trained.txt").write_text(text, "utf-8")
+    plant = offline(tmp_path, training={"ids": "trained.txt"})
+    found = finding(plant.gate(after(LAST) + LAG, "offline"), "held_out_value")
+    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "training_undeclared"), found.message
+
+
 def test_a_list_of_trained_units_that_is_gone_is_an_error(tmp_path: Path) -> None:
     plant = offline(tmp_path, training={"ids": "trained.txt"})
     verdict = plant.gate(after(LAST) + LAG, "offline")
