@@ -13,6 +13,7 @@ from gates.evidence import Evidence
 from gates.needs import daily_volume, needed, shown
 from gates.outcome import Finding, Outcome, finding
 from gates.passes import counts
+from gates.stages import OFFLINE
 
 MISMATCH = 1000.0
 TRAFFIC_P = 0.001
@@ -22,7 +23,6 @@ MATCHED = {
     "before_after": " in matched hours of the 14 days before",
 }
 WEEKS = ("1", "2", "3", "4")
-OFFLINE = "offline_validation"
 
 
 def ab_test(params: Params, evidence: Evidence) -> list[Finding]:

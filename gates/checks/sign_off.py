@@ -8,13 +8,14 @@ what the reward is now.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from gates.checks.check import Params
 from gates.evidence import Event, Evidence
 from gates.needs import shown
 from gates.outcome import Finding, Outcome, finding
+from gates.stages import instant_of
 
 SAID = ("by", "reason", "evidence", "evidence_digest")
 
@@ -68,7 +69,7 @@ def signed(
     body = event.body
     says = f"{body.get('by')} on {event.at:%Y-%m-%d}: {body.get('reason')}"
     absent = [name for name in SAID if not str(body.get(name) or "").strip()]
-    expires = _instant(body.get("expires"))
+    expires = instant_of(body.get("expires"))
     if body.get("verdict") == "refused":
         needs = f"what was refused put right, then {command}"
         return finding(Outcome.FAIL, f"{item} was refused by {says}.", needs, reason="signoff_refused")
@@ -141,11 +142,3 @@ def _is_about(event: Event, item: str, policy: str, evidence: Evidence) -> bool:
     body = event.body
     about = body.get("item") == item and body.get("policy") == policy
     return about and event.at <= evidence.as_of
-
-
-def _instant(value: Any) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant

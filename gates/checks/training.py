@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from gates.checks.check import Params
 from gates.evidence import Evidence
 from gates.needs import counted, needed, shown
 from gates.outcome import Finding, Outcome, finding
+from gates.stages import instant_of
 
 RETRAIN = "a look at how it was trained, and a candidate trained anew where that was not meant"
 
@@ -51,7 +52,7 @@ def policy_age(params: Params, evidence: Evidence) -> list[Finding]:
     as-of.
     """
     limit = float(params["days"])
-    trained = _instant(_settings(evidence).get("trained_at"))
+    trained = instant_of(_settings(evidence).get("trained_at"))
     if trained is None:
         return [_held("when the candidate was trained is not declared.", "trained_at_undeclared", limit)]
     age = (evidence.as_of - trained) / timedelta(days=1)
@@ -118,11 +119,3 @@ def _settings(evidence: Evidence) -> Mapping[str, Any]:
 def _number(value: Any) -> float:
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if known else math.nan
-
-
-def _instant(value: Any) -> datetime | None:
-    try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

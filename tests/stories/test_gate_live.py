@@ -122,12 +122,18 @@ def test_conditions_that_were_never_recommended_in_are_not_for_it_to_decide_in(t
     assert said(of(plant, "blast_radius", DAYS + 2))[2] == (PASS, None)
 
 
-def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_path: Path) -> None:
-    slow = Plant(tmp_path, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
+def with_slow_rewards(folder: Path) -> Plant:
+    """All but the last day on the step .05, not read yet; rewards take three days."""
+    slow = Plant(folder, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
                                             "matures_after": "3d"})  # fmt: skip
     slow.write(rows(range(ENTERED * 24), "old", per_hour=40))
     enter(slow, LIMITED, ENTERED, 0.05)
     slow.write(decided(range(ENTERED, DAYS - 1)))
+    return slow
+
+
+def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_path: Path) -> None:
+    slow = with_slow_rewards(tmp_path)
     slow.write(rows(range((DAYS - 1) * 24, DAYS * 24), "new", per_hour=40, seed=1))
     slow.run(after(DAYS * 24) + LAG)
     assert said(of(slow, "blast_radius", DAYS))[1] == (FAIL, "ramp_exceeded")
@@ -137,11 +143,7 @@ def test_rewards_that_take_days_hide_neither_who_decides_nor_the_readings(tmp_pa
 
 
 def test_a_hard_violation_is_a_fact_before_its_reward_is_mature(tmp_path: Path) -> None:
-    slow = Plant(tmp_path, **DAILY, reward={"range": [0, 1], "missing_after_maturity": "exclude",
-                                            "matures_after": "3d"})  # fmt: skip
-    slow.write(rows(range(ENTERED * 24), "old", per_hour=40))
-    enter(slow, LIMITED, ENTERED, 0.05)
-    slow.write(decided(range(ENTERED, DAYS - 1)))
+    slow = with_slow_rewards(tmp_path)
     slow.write(decided(range(DAYS - 1, DAYS), cost_crash=1.0))
     slow.run(after(DAYS * 24) + LAG)
     crash, speed, _ = of(slow, "hard_constraints", DAYS)
