@@ -251,12 +251,14 @@ def _stage_verdict(
     journal: Journal, loaded: Loaded, terms: acting.Acting, as_of: datetime, *, news: bool
 ) -> Verdict:
     """The verdict, written down when there is `news` (windows were measured) or it is another one than
-    before: a pass every five minutes would bury the journal under repeats."""
+    before: a pass every five minutes would bury the journal under repeats. Before is by time: a gate that
+    was asked about the past since says nothing about now."""
     verdict = verdict_of(journal, loaded, terms.stage, as_of)
     body = to_json(verdict)
     last = journal.newest(
-        "verdict", subject=verdict.policy, having=lambda e: counts(e) and e.body["stage"] == verdict.stage
-    )
+        "verdict", subject=verdict.policy, by_time=True,
+        having=lambda e: counts(e) and e.body["stage"] == verdict.stage,
+    )  # fmt: skip
     if last and not news and all(last.body[k] == body[k] for k in SAME_VERDICT):
         return verdict
     before = last.body["outcome"] if last else None

@@ -170,15 +170,21 @@ class Journal:
         return [self._event(row) for row in rows]
 
     def newest(
-        self, kind: str, *, subject: str | None = None, having: Callable[[Event], bool] | None = None
+        self,
+        kind: str,
+        *,
+        subject: str | None = None,
+        having: Callable[[Event], bool] | None = None,
+        by_time: bool = False,
     ) -> Event | None:
-        """The last event of a kind (about `subject`) that meets a condition, None where there is none. Reads
-        backwards and stops there, so it costs the same however long the chain is."""
+        """The last event of a kind (about `subject`) that meets a condition, None where there is none: the
+        last that was written or, `by_time`, the one of the latest time. Reads backwards and stops there."""
         _known(kind)
+        order = "at DESC, seq DESC" if by_time else "seq DESC"
         try:
             rows = self._cursor(
                 "SELECT seq, at, kind, subject, key, body, hash FROM events WHERE kind = ? "
-                "AND (? IS NULL OR subject = ?) ORDER BY seq DESC",
+                f"AND (? IS NULL OR subject = ?) ORDER BY {order}",
                 kind, subject, subject,
             )
             return next((e for e in map(self._event, rows) if having is None or having(e)), None)

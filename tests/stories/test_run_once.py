@@ -128,3 +128,19 @@ def test_what_the_journal_holds_is_plain_json(tmp_path: Path) -> None:
     plant.run(after(3) + LAG)
     for event in plant.events():
         json.dumps(event.body, allow_nan=False)
+
+
+def test_a_gate_about_the_past_does_not_stand_for_what_the_next_run_says(tmp_path: Path) -> None:
+    plant = Plant(tmp_path, **STATE)
+    plant.write(rows(range(80), "old"))
+    plant.run(after(80) + LAG)
+    [said] = plant.events("verdict")
+    passed = {**said.body, "outcome": "PASS", "exit_code": 0, "as_of": (after(80, 13)).isoformat()}
+    with plant.journal() as journal:
+        journal.append("verdict", said.subject, passed, at=after(80, 13))
+        journal.append("verdict", said.subject, said.body, at=after(80, 12))
+    plant.run(after(80, 20))
+    newest = plant.events("verdict")[-1]
+    assert (newest.at, newest.body["outcome"]) == (after(80, 20), said.body["outcome"]) != (newest.at, "PASS")
+    plant.run(after(80, 25))
+    assert plant.events("verdict")[-1].seq == newest.seq, "the same again is not written"
