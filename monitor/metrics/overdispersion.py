@@ -17,6 +17,7 @@ from monitor.metrics.reward import zero_one_rewards
 from monitor.metrics.sums import Settings, Sums
 
 COLUMNS = ("g", "m1", "m2", "x1", "x2m")
+LEAST_WITHIN = 5.0
 
 
 def overdispersion_units(states: Mapping[str, Sums], settings: Settings) -> Estimate:
@@ -52,12 +53,13 @@ def correlation(groups: Sums, named: str, settings: Settings) -> Estimate:
     ρ = (B − W)/(B + (m₀ − 1)W) with mean squares B = (Σx²/m − (Σx)²/M)/(G − 1) between and
     W = (Σx − Σx²/m)/(M − G) within groups, m₀ = (M − Σm²/M)/(G − 1); x rewards of 1 among the m of a
     group, M = Σm, G groups, from columns g, m1 = Σm, m2 = Σm², x1 = Σx, x2m = Σx²/m. `method`
-    tells the variance inflation 1 + (Σm²/M − 1)ρ. `low_n` where no group has two rewards or there
-    is only one group; `non_finite` where all rewards are equal.
+    tells the variance inflation 1 + (Σm²/M − 1)ρ. `low_n` where there is only one group, and where few
+    groups have two rewards: with (M − G)v(1 − v) < 5 chance alone may make all of them agree, which
+    would be ρ = 1 without an error. `non_finite` where all rewards are equal.
 
     Source: Ridout, Demétrio and Firth 1999.
     """
-    g, m1, m2 = (groups.total(column) for column in COLUMNS[:3])
+    g, m1, m2, x1 = (groups.total(column) for column in COLUMNS[:4])
     if not m1 > 0:
         return missing("no_data", "correlation")
     if g < 2 or not m1 > g:
@@ -66,7 +68,8 @@ def correlation(groups: Sums, named: str, settings: Settings) -> Estimate:
     found = t_interval(jack, m1, "correlation", settings)
     inflation = max(0.0, 1 + (m2 / m1 - 1) * found.value)
     told = f"beta-binomial, {g:.0f} {named}, variance {inflation:.4g} times the binomial's; {found.method}"
-    return replace(found, method=told)
+    few = (m1 - g) * (x1 / m1) * (1 - x1 / m1) < LEAST_WITHIN
+    return replace(found, method=told, reason=found.reason or ("low_n" if few else None))
 
 
 def _problem(rewards: Sums, settings: Settings) -> Estimate | None:

@@ -89,3 +89,15 @@ def test_what_cannot_be_told_has_a_reason():
     assert measure("overdispersion_hours", hour % 100, unit, reward).reason == "low_units"
     three = np.array(["a", "b", "c"], dtype=object)[unit % 3]
     assert measure("overdispersion_segments", hour, unit, reward, three).reason == "low_units"
+
+
+def test_a_few_units_with_two_rewards_that_agree_do_not_make_a_correlation_of_one():
+    # 1 % of the traffic: 600 readers seen once and five seen twice, whose rewards happen to be equal
+    unit = np.r_[np.arange(600), np.arange(5)]
+    reward = np.r_[np.zeros(5), np.arange(595) % 12 == 0, np.zeros(5)].astype(float)
+    found = measure("overdispersion_units", np.zeros(605, int), unit, reward)
+    assert found.reason == "low_n"
+    many = np.r_[np.arange(600), np.arange(600)]
+    same = np.r_[np.arange(600) % 12 == 0, np.arange(600) % 12 == 0].astype(float)
+    found = measure("overdispersion_units", np.zeros(1200, int), many, same)
+    assert found.judgeable and found.low > 0.9
