@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ CALIBRATED = 72
 WINDOWS = (1, 2, 3, 4, 6, 8, 12, 24)
 ALIKE = 0.6
 DAY = timedelta(days=1)
+DATE = re.compile(r"\d[\d_.T:-]*$")
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,18 @@ def _part(
 
 
 def _paths(group: Sequence[Look], folder: Path) -> list[str]:
-    """Paths relative to `folder`; `logs/*.jsonl` where the group is all such files of a folder of logs."""
+    """Paths relative to `folder`; `logs/*.jsonl` where the group is all such files of a folder of logs,
+    `logs/served-*.jsonl` where it is all that begin so: tomorrow's file is read too."""
     found: dict[str, None] = {}
+    mine = {look.path for look in group}
     for look in group:
-        siblings = {p for p in look.path.parent.glob(f"*{look.path.suffix}") if p.is_file()}
-        whole = look.path.parent != folder and siblings <= {other.path for other in group}
-        path = look.path.parent / f"*{look.path.suffix}" if whole else look.path
-        found[os.path.relpath(path, folder)] = None
+        parent, ending = look.path.parent, look.path.suffix
+        patterns = [f"*{ending}"] if parent != folder else []
+        begin = os.path.commonprefix([p.name for p in mine if p.parent == parent])  # noqa: RUF071
+        if begin != look.path.name and (named := DATE.sub("", begin)):
+            patterns.append(f"{named}*{ending}")
+        whole = [p for p in patterns if {f for f in parent.glob(p) if f.is_file()} <= mine]
+        found[os.path.relpath(parent / (whole[0] if whole else look.path.name), folder)] = None
     return list(found)
 
 

@@ -20,6 +20,7 @@ NUMBERS = {
     "continuous_monitoring": "14", "state_shift": "15", "offline_reevaluation": "16", "rollback_armed": "17",
     "on_call_path": "18", "red_team": "19",
 }  # fmt: skip
+SIGNAL = "a signal: shown, decides nothing"
 GRADE_C = (
     "no propensities are logged (evidence grade C): it needs a sign-off on a model-based or external "
     "evaluation, which may open shadow mode only"
@@ -55,7 +56,7 @@ def item_rows(known: Known, checklists: Path | None = None) -> list[ItemRow]:
             if item.role == "off":
                 can, why = "off", item.because
             elif item.role == "signal":
-                why = "a signal: shown, decides nothing"
+                why = f"{why}; {SIGNAL}" if can == "needs" else SIGNAL
             rows.append(ItemRow(NUMBERS.get(item.check, ""), stage, item.item, can, why))
     return rows
 

@@ -176,13 +176,14 @@ def _constraints(draft: Draft) -> Iterator[str]:
         yield "# constraints:                       # needs 0/1 columns mapped as cost_NAME"
         yield "#   overheat: {limit: 0.02, margin: 0.01}"
         return
-    yield "# The limits are yours to set: these are only half as much again as the rate in the sample."
+    yield "# The limits are yours to set: these are only half as much again as the rate in the sample, 0.01"
+    yield "# at the least."
     yield "# hard: true (limit 0.0, margin 0.0) makes a single violation roll back."
     yield "constraints:"
     for name, guess in costs:
         column = draft.main.recognised.facts[guess.path]
         rate = column.common.get("1", 0) / max(1, column.filled)
-        limit = min(1.0, max(0.01, math.ceil(150 * rate) / 100))
+        limit = min(1.0, max(0.01, math.ceil(1500 * rate) / 1000))
         yield _line(
             f"  {name}: {{limit: {limit:g}, margin: 0.01}}", f"violated in {100 * rate:.3g} % of the sample"
         )

@@ -63,6 +63,8 @@ def log_files(given: Path) -> list[Path]:
     )
     if not found:
         what = "holds no file that ends in .jsonl, .csv or .parquet" if given.is_dir() else "does not exist"
+        if "*" in given.name:
+            what += f"; name the folder {given.parent} instead"
         raise FileError(f"{given} {what}")
     return found
 

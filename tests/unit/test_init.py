@@ -80,6 +80,31 @@ def test_a_source_is_the_folder_of_its_files_and_relative_to_the_configuration(t
     assert source.paths == ["logs/*.jsonl"]
 
 
+def test_files_of_two_shapes_in_one_folder_become_patterns_that_tomorrows_file_matches(tmp_path) -> None:
+    for day in ("2026-01-03", "2026-01-04"):
+        rows = [{**r, "eventId": f"{day}-{i}"} for i, r in enumerate(rows_of(40))]
+        jsonl(tmp_path / f"logs/served-{day}.jsonl", rows)
+        late = [{"eventId": r["eventId"], "reward": i % 2} for i, r in enumerate(rows)]
+        jsonl(tmp_path / f"logs/late-{day}.jsonl", late)
+    init([tmp_path / "logs"], tmp_path / "monitor.yaml", profile=None, force=False, now=NOW)
+    sources = configuration.load(tmp_path / "monitor.yaml").config.log.sources
+    assert [s.paths for s in sources] == [["logs/late-*.jsonl"], ["logs/served-*.jsonl"]]
+    some = [tmp_path / f"logs/served-2026-01-0{d}.jsonl" for d in (3, 4)]
+    jsonl(tmp_path / "logs/served-later.jsonl", rows_of(40))
+    init(some, tmp_path / "monitor.yaml", profile=None, force=True, now=NOW)
+    (source,) = configuration.load(tmp_path / "monitor.yaml").config.log.sources
+    assert source.paths == [f"logs/served-2026-01-0{d}.jsonl" for d in (3, 4)]  # not what was not shown
+
+
+def test_a_limit_is_half_as_much_again_as_the_rate_in_the_sample(tmp_path) -> None:
+    rows = [{**r, "unsafe_content": int(i % 50 == 0)} for i, r in enumerate(rows_of(1000))]
+    _, loaded, _ = begin(jsonl(tmp_path / "logs/a.jsonl", rows))
+    assert loaded.config.constraints["unsafe_content"].limit == 0.03
+    rows = [{**r, "unsafe_content": int(i % 100 == 0)} for i, r in enumerate(rows_of(1000))]
+    _, loaded, _ = begin(jsonl(tmp_path / "b/logs/a.jsonl", rows))
+    assert loaded.config.constraints["unsafe_content"].limit == 0.015
+
+
 @pytest.mark.parametrize(
     ("every", "hours"),
     [(MINUTE, 1), (timedelta(minutes=5), 3), (timedelta(minutes=30), 24), (timedelta(hours=3), 24)],
