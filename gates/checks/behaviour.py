@@ -14,9 +14,17 @@ from gates.outcome import Finding, Outcome, finding
 
 def exploration(params: Params, evidence: Evidence) -> list[Finding]:
     """Share of random exploration ≤ `share` with its upper end; what it costs is told beside it."""
+    rate = evidence.estimate("exploration_rate")
+    if rate.reason == "no_data":
+        message = "no decision tells with which probabilities the policy drew, so exploration cannot be told."
+        needs = "decisions of this stage in the log, with `action_probs` and `propensity`"
+        return [
+            finding(Outcome.NO_DATA, message, needs, reason="no_data", metric="exploration_rate",
+                    limit=float(params["share"]))
+        ]  # fmt: skip
     judged = at_most(
         "share of random exploration",
-        evidence.estimate("exploration_rate"),
+        rate,
         float(params["share"]),
         metric="exploration_rate",
         per_day=daily_volume(evidence.facts),

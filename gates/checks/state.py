@@ -10,6 +10,7 @@ from gates.checks.check import Params
 from gates.evidence import Evidence
 from gates.needs import daily_volume
 from gates.outcome import Finding, Outcome, finding
+from monitor.metrics.estimate import Estimate
 
 
 def state_shift(params: Params, evidence: Evidence) -> list[Finding]:
@@ -32,7 +33,7 @@ def state_shift(params: Params, evidence: Evidence) -> list[Finding]:
     judged = [
         at_most(
             f"shift (D_JS) of state feature {feature}",
-            evidence.estimate("state_js", feature),
+            _told(evidence.estimate("state_js", feature)),
             float(params["limit"]),
             metric="state_js",
             key=feature,
@@ -45,3 +46,9 @@ def state_shift(params: Params, evidence: Evidence) -> list[Finding]:
     good = sum(f.outcome is Outcome.PASS for f in judged)
     counted = f"It is the worst of {len(features)}; {good} would pass."
     return [replace(worst, message=f"{worst.message} {counted}") if len(features) > 1 else worst]
+
+
+def _told(shift: Estimate) -> Estimate:
+    """A shift without an interval has too few days: it is jackknifed over days, from 7 on."""
+    bare = shift.reason is None and math.isfinite(shift.value) and math.isnan(shift.low + shift.high)
+    return replace(shift, reason="low_days") if bare else shift

@@ -373,6 +373,12 @@ def test_a_state_without_features_does_not_pass():
     assert said(run("state_shift", FEATURES, state_js__load=around(0, 0, 0.01))) == [(NO_DATA, "no_data")]
 
 
+def test_a_shift_of_less_than_seven_days_has_no_interval_and_asks_for_days():
+    bare = around(0.0, float("nan"), float("nan"))
+    [found] = run("state_shift", {"features": ["load"]}, state_js__load=bare)
+    assert (found.outcome, found.reason, found.needs) == (HOLD, "low_days", "more days of evidence")
+
+
 # sign-offs
 
 WORD = {

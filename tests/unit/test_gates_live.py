@@ -513,7 +513,8 @@ def test_exploration_is_judged_with_its_cost_beside_it():
     assert said([found]) == [(PASS, None)] and "costs 0.1 (0 to 0.2) of reward" in found.message
     assert said(run("exploration", exploration_rate=around(0.01, 0.005, 0.02))) == [(HOLD, "straddles")]
     assert said(run("exploration", exploration_rate=around(0.17, 0.16, 0.18))) == [(FAIL, "limit")]
-    assert said(run("exploration")) == [(NO_DATA, "no_data")]
+    [found] = run("exploration")
+    assert (found.outcome, found.reason, "action_probs" in found.needs) == (NO_DATA, "no_data", True)
 
 
 def test_the_dimension_that_the_safety_layer_changes_most_is_named():
