@@ -628,6 +628,9 @@ class Loaded(Model):
 
 def load(path: Path) -> Loaded:
     """Read and check `monitor.yaml`. Raises ConfigError with every mistake, each with file:line."""
+    if not path.exists():
+        here = "`monitor init LOG…` writes one, `-c FILE` names another"
+        raise ConfigError([f"{path.name}: cannot be read: there is no such file; {here}"])
     document = read_yaml(path)
     if not isinstance(document, CommentedMap):
         raise ConfigError([f"{path.name}:1: the file is empty or not a mapping of keys"])

@@ -87,7 +87,7 @@ def refuse_in_the_past(place: Place) -> None:
     ]
     if later:
         said = f"event {later[0].seq} ({later[0].kind}) of {later[0].at:%Y-%m-%d %H:%M} UTC"
-        refuse(place, f"--as-of lies before {said}, which counts: leave --as-of out")
+        refuse(place, f"--as-of lies before {said}, which counts: give a later one or none")
 
 
 def _called_for_rollback(body: Mapping[str, Any], policy: str) -> bool:

@@ -27,7 +27,8 @@ class Road:
     and `step_since` since when it is on it.
 
     `verdict` is the newest one of that stage, `open` what it lacks: item -> needs, worst first; `days` about
-    how long the slowest of them takes. `fell` is the drop that ended its last live stage.
+    how long the slowest of them takes. `fell` is the drop that ended its last live stage. `entered` is false
+    where nobody promoted or adopted it, so that only the newest verdict tells its stage.
     """
 
     policy: str
@@ -42,6 +43,7 @@ class Road:
     fell: Event | None = None
     cools_until: datetime | None = None
     waivers: tuple[str, ...] = ()
+    entered: bool = True
 
 
 def road(events: Sequence[Event], policy: str, as_of: datetime, cooldown: timedelta) -> Road:
@@ -74,6 +76,7 @@ def road(events: Sequence[Event], policy: str, as_of: datetime, cooldown: timede
             for s in STAGES
             for item, told in open_waivers(events, policy, s, as_of).items()
         ),
+        entered=stages.standing(events, policy, as_of) is not None,
     )  # fmt: skip
 
 

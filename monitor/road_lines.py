@@ -44,6 +44,8 @@ def _candidate(found: Road, config: Config, as_of: datetime, brush: Brush) -> It
         return
     if found.step_since is not None and found.since is not None and found.step_since != found.since:
         yield f"  in {found.stage} since {found.since:%Y-%m-%d}"
+    if not found.entered and found.stage in stages.LIVE:
+        yield f"  nobody entered it in {found.stage}: the gate was only asked"
     command = f"`monitor gate --stage {short_name(found.stage)}`"
     if found.verdict is None:
         yield f"  no verdict of this stage yet: {command}"

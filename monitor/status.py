@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from alerts.rollback import RollbackError, build
+from gates.stages import instant_of
 from monitor import road_lines
 from monitor.acting import effective_level
 from monitor.config import Config, Loaded
@@ -34,6 +35,8 @@ def lines(loaded: Loaded, as_of: datetime, windows: int = 0, *, colour: bool = F
         last = judged_to(journal)
         if runs and last is not None:
             yield f"last run {_when(runs[-1].at)}, windows judged to {_when(moment(last))}"
+        elif not runs and last is not None:
+            yield f"no run before {_when(as_of)} has judged a window"
         else:
             yield "no run has judged a window yet; run `monitor run`"
         yield from road_lines.lines(journal.events(*KINDS, until=as_of), config, as_of, colour=colour)
@@ -46,7 +49,8 @@ def lines(loaded: Loaded, as_of: datetime, windows: int = 0, *, colour: bool = F
         undelivered = journal.undelivered()
         for row in undelivered:
             error = row.last_error or "not tried yet"
-            yield f"alert waits for {row.channel} after {row.attempts} tries: {error}"
+            tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
+            yield f"alert waits for {row.channel} after {tries}: {error}"
         alive = journal.heartbeat("schedule")
         if alive is not None:
             yield f"monitor schedule was last alive at {_when(alive)}"
@@ -81,7 +85,13 @@ def _in_control(loaded: Loaded) -> str:
         return f"the pointer cannot be read: {error}"
     if pointer is None:
         return "no rollback has moved the pointer"
-    return f"the pointer names {pointer['policy']} since {pointer['at']} (incident {pointer['incident']})"
+    since, incident = _said(pointer["at"]), pointer["incident"]
+    return f"the pointer names {pointer['policy']} since {since} (incident {incident})"
+
+
+def _said(at: str) -> str:
+    moment = instant_of(at)
+    return at if moment is None else _when(moment)
 
 
 def _when(at: datetime) -> str:

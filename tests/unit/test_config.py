@@ -105,7 +105,7 @@ def test_tags_that_would_make_python_objects_make_none(tmp_path) -> None:
 
 def test_a_missing_or_empty_file_is_one_sentence(tmp_path) -> None:
     assert errors_of(tmp_path, "") == ["monitor.yaml:1: the file is empty or not a mapping of keys"]
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read.*monitor init"):
         configuration.load(tmp_path / "nowhere.yaml")
 
 

@@ -87,6 +87,12 @@ def test_where_nobody_promoted_it_the_newest_verdict_tells_the_stage() -> None:
     ]
 
 
+def test_a_live_stage_that_was_only_asked_about_is_not_taken_for_one_it_is_in() -> None:
+    asked = drawn(verdict(4, SHADOW), verdict(3, FULL))
+    assert asked[2] == "  nobody entered it in full_deployment: the gate was only asked"
+    assert not any("nobody entered" in line for line in drawn(verdict(4, SHADOW)))
+
+
 def test_a_pass_that_has_expired_says_so() -> None:
     assert drawn(verdict(9, SHADOW))[2] == "  PASS as of 2026-06-18 12:00 UTC, expired 06-25"
 
