@@ -119,6 +119,8 @@ def _case(
             raise ValueError("`days` has no day, so nothing would be judged")
     except (KeyError, TypeError, ValueError) as error:
         said = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        if said == "'as_of' is missing":
+            said += ": give it, or `base:` with a file that has it (healthy.yaml of the cases that ship)"
         raise ConfigError([f"{place}: {said}"]) from None
     return Case(name, place, checklist, moments)
 

@@ -129,6 +129,13 @@ def test_a_mistake_is_told_with_file_and_line(tmp_path: Path, text: str, says: s
     assert any(says in error for error in mistakes(tmp_path, text)), mistakes(tmp_path, text)
 
 
+def test_a_case_without_a_time_is_told_what_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "alone.yaml"
+    path.write_text("stage: shadow\npolicy: p\ncases: [{case: a, expect: {review: PASS}}]\n")
+    with pytest.raises(ConfigError, match=r"alone\.yaml:3: 'as_of' is missing: .*healthy\.yaml"):
+        read_cases(path)
+
+
 def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written(tmp_path, "cases: [{case: x}, {case: y}]\n", f"{name}.yaml")
