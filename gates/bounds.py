@@ -76,7 +76,9 @@ def unjudged(what: str, estimate: Estimate, reason: str, *, limit: float = math.
 
 
 def interval(estimate: Estimate) -> str:
-    """`0.41 (0.38 to 0.44)`, or the value alone where it is exact."""
+    """`0.41 (0.38 to 0.44)`, the value alone where it is exact, and `not known` where there is none."""
+    if math.isnan(estimate.value):
+        return "not known"
     if estimate.low == estimate.high == estimate.value:
         return shown(estimate.value)
     return f"{shown(estimate.value)} ({shown(estimate.low)} to {shown(estimate.high)})"

@@ -9,7 +9,7 @@ from typing import Any
 from gates.bounds import at_least, at_most, broken, unjudged
 from gates.checks.check import Params
 from gates.evidence import Evidence
-from gates.needs import shown
+from gates.needs import shown, why
 from gates.outcome import Finding, Outcome, finding, outcome_of_reason
 from monitor.metrics.estimate import Estimate
 
@@ -60,7 +60,7 @@ def _conditions(params: Params, evidence: Evidence) -> Finding:
     reasons = [r for c in counts.values() if (r := _not_counted(c)) is not None]
     if not counts or reasons:
         reason = max(reasons, key=outcome_of_reason, default="no_data")
-        message = f"how often the {what} were seen cannot be told: {reason.replace('_', ' ')}."
+        message = f"how often the {what} were seen cannot be told: {why(reason)}."
         needs = "decisions of this stage, and `conditions:` or a baseline to take them from"
         return finding(outcome_of_reason(reason), message, needs, reason=reason, **names)
     unseen = [key for key, count in counts.items() if count.low < times]

@@ -83,8 +83,9 @@ def maturity(
         )
     if config.reward.matures_after > timedelta(0) and newest > as_of - config.reward.matures_after:
         days = config.reward.matures_after / timedelta(days=1)
+        last = "day" if days == 1 else f"{days:.3g} days"
         yield Complaint(
-            f"rewards of the last {days:.3g} days are immature", "they are counted and left out until then",
+            f"rewards of the last {last} are immature", "they are counted and left out until then",
             "nothing; a shorter `matures_after` judges sooner and less surely",
         )  # fmt: skip
 

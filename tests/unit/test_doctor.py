@@ -160,6 +160,11 @@ def test_missing_and_immature_rewards_are_told(loaded) -> None:
     waiting = loaded.config.model_copy(update={"reward": reward})
     some, immature = maturity(sums_of(reward=[(100, 90)]), waiting, NOW, NOW)
     assert "10 % of the decisions have no reward" in some.what and "last 2 days" in immature.what
+    reward = reward.model_copy(update={"matures_after": timedelta(days=1)})
+    *_, immature = maturity(
+        sums_of(reward=[(100, 90)]), loaded.config.model_copy(update={"reward": reward}), NOW, NOW
+    )
+    assert immature.what == "rewards of the last day are immature"
     assert list(maturity(sums_of(reward=[(100, 99)]), loaded.config, NOW, NOW)) == []
 
 

@@ -202,6 +202,11 @@ def test_the_level_of_disagreement_counts_only_where_a_limit_is_set():
     assert said(run("disagreement", **slope, **unknown)) == [(PASS, None), (NO_DATA, "no_data")]
 
 
+def test_a_level_of_disagreement_that_nobody_knows_is_not_told_as_question_marks():
+    [found, *_] = run("disagreement")
+    assert found.message.endswith("The level is not known; the incumbent with itself: not known.")
+
+
 def test_an_incumbent_whose_own_disagreement_is_unknown_does_not_stop_the_candidate():
     alone = {**LEVEL_NOW, "self_disagreement": missing("missing_propensity")}
     assert said(run("disagreement", disagreement_slope=around(0, -0.003, 0.003, 20), **alone)) == [
