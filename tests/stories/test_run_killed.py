@@ -59,7 +59,7 @@ POINTS = [
     ("monitor.acting", "roll_back", "after"),
     ("monitor.jobs", "mark_judged", "before"),
     ("monitor.jobs", "_note_baseline", "before"),
-    ("monitor.jobs", "build", "before"),
+    ("monitor.measuring", "build", "before"),
     ("monitor.sums.build", "_write", "after"),
     ("monitor.readings", "_write", "before"),
     ("monitor.acting", "watch", "before"),
