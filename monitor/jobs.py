@@ -16,7 +16,8 @@ import duckdb
 
 from alerts import message as messages
 from alerts.channels import build as build_channels
-from alerts.pipeline import DeliveryReport, deliver, enqueue
+from alerts.delivery import DeliveryReport, deliver
+from alerts.pipeline import enqueue
 from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome

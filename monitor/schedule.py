@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from alerts.channels import build as build_channels
+from alerts.delivery import deliver
 from alerts.message import pass_keeps_failing
-from alerts.pipeline import deliver, enqueue
+from alerts.pipeline import enqueue
 from monitor import config as configuration
 from monitor import jobs
 from monitor.config import Config, ConfigError, Loaded

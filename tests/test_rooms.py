@@ -26,7 +26,7 @@ WIRING = {
 STORES = {"duckdb", "pyarrow", "numpy"}
 ROOMS: dict[str, set[str]] = {
     "monitor/__init__.py": set(),
-    "monitor/config.py": {"pydantic", "pydantic_core", "ruamel", "monitor.suite"},
+    "monitor/config": {"pydantic", "pydantic_core", "ruamel", "monitor.suite", "monitor.config"},
     "monitor/suite.py": set(),
     "monitor/reference.py": {"duckdb", "monitor.config", "monitor.log"},
     "monitor/expectations.py": {"monitor", "pandas", "great_expectations"},
@@ -67,8 +67,8 @@ ROOMS: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "slack_sdk": {"alerts/channels/slack.py"},
     "sqlite3": {"monitor/journal.py"},
-    "pydantic": {"monitor/config.py"},
-    "ruamel": {"monitor/config.py", "sample_logs/open_bandit.py"},
+    "pydantic": {f"monitor/config/{name}.py" for name in ("log", "models", "reacting", "reading", "values")},
+    "ruamel": {"monitor/config/reading.py", "sample_logs/open_bandit.py"},
     "typer": {"monitor/cli.py"},
     "great_expectations": {"monitor/expectations.py"},
     "pandas": {"monitor/expectations.py"},

@@ -19,8 +19,9 @@ import pytest
 from alerts.channels import CHANNELS, DeliveryError, build, name_of
 from alerts.channels.console import ConsoleChannel
 from alerts.channels.slack import SlackChannel, bot_token
+from alerts.delivery import deliver
 from alerts.message import Message
-from alerts.pipeline import deliver, enqueue
+from alerts.pipeline import enqueue
 from monitor.config import Channel as ChannelConfig
 from monitor.journal import Journal
 
