@@ -131,30 +131,26 @@ def judged(stage: Stage) -> None:
 
 
 def evaluated(stage: Stage) -> None:
-    """`monitor evaluate`: the sums that it alone reads, and the estimates; then with a ridge model too."""
+    """`monitor evaluate` on the sums that `monitor run` keeps, all estimators, then with a ridge model too;
+    and what it takes to sum the families that it reads for every row anew."""
     for step, columns in (("evaluate scan", logs.weighed()), ("ridge scan", logs.measured(stage.features))):
         select = f"SELECT {', '.join(columns.values())} FROM {_parquet(stage)}"
         with duckdb.connect(":memory:") as connection:
             for _ in range(SCANS):
                 with stage.timed(step):
                     connection.execute(select).fetchall()
-    spent = [0.0, 0.0]
     for step, name, families in (("evaluate", "full", WEIGHED), ("evaluate, ridge", "ridge", FITTED)):
         loaded = stage.loaded(name)
         store, baseline = _with_baseline(loaded)
         build(store, loaded.config, baseline.frozen)
-        with opened(store.decisions) as connection:
-            wall, cpu = time.perf_counter(), time.process_time()
+        with opened(store.decisions) as connection, stage.timed(f"{step}: sums"):
             for family in families:
                 select = FAMILIES[family].select(loaded.config, baseline.frozen)
                 assert select is not None, family
                 connection.execute(f"CREATE OR REPLACE TEMP TABLE summed AS {restricted(select, 'TRUE')}")
-            spent[0] += time.perf_counter() - wall
-            spent[1] += time.process_time() - cpu
-        wall, cpu = time.perf_counter(), time.process_time()
-        verdicts.evaluate(loaded, stage="shadow", as_of=stage.end + logs.LAG, every=True)
-        estimating = time.perf_counter() - wall, time.process_time() - cpu
-        stage.note(step, spent[0] + estimating[0], spent[1] + estimating[1])
+        for _ in range(SCANS):
+            with stage.timed(step):
+                verdicts.evaluate(loaded, stage="shadow", as_of=stage.end + logs.LAG, every=True)
 
 
 def early(stage: Stage) -> None:

@@ -11,14 +11,12 @@ HEAD: Row = ("what", "wall s", "CPU s", "peak GiB", "ratio", "target")
 MEMORY = 3.0
 STEPS = ("summing", "writing", "measuring")
 EVALUATIONS = (
-    ("evaluate", "evaluate scan", 5, "monitor evaluate: its sums and estimates"),
+    ("evaluate", "evaluate scan", 5, "monitor evaluate, all estimators"),
     ("evaluate, ridge", "ridge scan", 15, "monitor evaluate with a ridge model"),
 )
 CAUSES = {
-    "monitor evaluate: its sums and estimates": "a plain scan adds each value up once; here rows are grouped "
-    "by bucket and hour, ranked by hash for the sample, and grouped by unit",
-    "monitor evaluate with a ridge model": "Σ x xᵀ has a product for each pair of features, and the weights "
-    "one for each feature",
+    "monitor evaluate, all estimators": "it reads cells of hour, bucket and segment, and units",
+    "monitor evaluate with a ridge model": "it reads the weights of each feature by day, bucket and action",
     "ingest": "each id is hashed and looked up, every cell checked, columns are worked out, and each file is "
     "a transaction of its own, which weighs more the smaller the files are",
     "gate, with start-up": "interpreter and libraries take half of it, the sums of the evidence the rest",
@@ -48,6 +46,9 @@ def text(seconds: Seconds, peaks: Mapping[str, float], imported: list[str], nann
     rows.append(_row("judging every window, once", seconds["judge"], peaks["judge"]))
     for step, scan, most, what in EVALUATIONS:
         rows.append(_row(what, seconds[step], peaks["evaluate"], *_times(seconds, step, scan, most)))
+        anew = f"{step}: sums"
+        rows.append(_row("  its sums of every row made anew, as one `run` does", seconds[anew],
+                         peaks["evaluate"], f"{seconds[anew][0] / seconds[scan][0]:.1f} x scan"))
     quick = _target("1 s", seconds["gate"][0] <= 1)
     rows.append(_row("gate, with start-up", seconds["gate"], peaks["gate"], "", quick))
     none = _target("no heavy import", not imported)

@@ -7,6 +7,7 @@ day, bucket and action, so that doubly robust terms follow without a second look
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -21,9 +22,12 @@ BUCKETS_A_FOLD = 4
 SCALARS = ("n_rows", "n", "k1", "r1", "wr1", "wsr1", "wor1")
 
 
+@lru_cache(maxsize=2)
 def fitted_terms(ridge: Sums, gram: Sums) -> Sums | None:
     """Doubly robust terms by day and bucket: dm1, wq1, wsq1, woq1 from the coefficients of the other
-    folds, w1, ws1, wo1 from the intercept, SCALARS added up. None with fewer than two folds."""
+    folds, w1, ws1, wo1 from the intercept, SCALARS added up. None with fewer than two folds.
+
+    Kept for the newest sums (which compare by identity): each doubly robust estimate asks for it anew."""
     actions, action = np.unique(np.concatenate([ridge.key, gram.key]).astype(str), return_inverse=True)
     at, place = action[: len(ridge)], ridge.columns["i"].astype(np.int64)
     beta = coefficients(gram, action[len(ridge) :], len(actions))

@@ -54,7 +54,7 @@ def read(
         if name == "pair_sample":
             return _pairs(connection, family, start, end, span)
         if name == "largest":
-            return _pairs(connection, family, start, end - DAY + 1, 1)
+            return _largest(connection, family, start, end - DAY + 1)
         if name == "gram":
             return _gram(connection, start, end, span)
         return _plain(connection, family, start, end, by_day and family.daily)
@@ -193,11 +193,8 @@ def _sample(
     connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
 ) -> Index:
     who = "candidate_id" if family.by_candidate else "''"
-    # An hour holds no more than SIZE rows as it is; only longer windows must be cut.
     most = SIZE if span == 1 else WINDOW_SIZE
-    ranked = "1" if span == 1 else (
-        f"ROW_NUMBER() OVER (PARTITION BY policy_id, {who}, (hour - $start) // {span} ORDER BY row_hash)"
-    )
+    ranked = _ranked(who, start, end, span)
     table = connection.sql(
         f"""SELECT policy_id, {who} AS candidate, hour, bucket, key, {", ".join(family.sums)}
             FROM (SELECT *, {ranked} AS place FROM "sums_{family.name}" WHERE hour >= $start AND hour < $end)
@@ -223,10 +220,7 @@ def _pairs(
     connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int, span: int
 ) -> Index:
     """Single rows of a pair of policies, at most SPAN_SIZE of smallest hash a window."""
-    place = "1" if span == 1 else (
-        f"ROW_NUMBER() OVER (PARTITION BY policy_id, candidate_id, (hour - $start) // {span} "
-        "ORDER BY row_hash)"
-    )
+    place = _ranked("candidate_id", start, end, span)
     found = connection.execute(
         f"""SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key,
                 {", ".join(family.sums)}
@@ -235,6 +229,26 @@ def _pairs(
         {"start": start, "end": end},
     ).fetchnumpy()
     return _cut(found, family.sums)
+
+
+def _largest(connection: duckdb.DuckDBPyConnection, family: Family, start: int, end: int) -> Index:
+    """The largest weights of each day, as they are."""
+    found = connection.execute(
+        """SELECT policy_id, candidate_id AS candidate, '' AS outer_key, hour, bucket, '' AS inner_key, w
+            FROM sums_largest WHERE hour >= ? AND hour < ? ORDER BY 1, 2, 4, 7""",
+        [start, end],
+    ).fetchnumpy()
+    return _cut(found, family.sums)
+
+
+def _ranked(who: str, start: int, end: int, span: int) -> str:
+    """The place of a row in its window by its hash; an hour holds no more than may be kept as it is. DuckDB
+    need not sort them all where only columns tell windows apart, as one window does."""
+    if span == 1:
+        return "1"
+    window = "" if end - start <= span else f", (hour - $start) // {span}"
+    columns = f"policy_id, {who}" if who == "candidate_id" else "policy_id"
+    return f"ROW_NUMBER() OVER (PARTITION BY {columns}{window} ORDER BY row_hash)"
 
 
 def _coded(column: Any) -> tuple[NDArray[Any], NDArray[Any]]:

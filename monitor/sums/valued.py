@@ -38,4 +38,4 @@ def _select(config: Config, baseline: Frozen | None) -> str | None:
         GROUP BY 1, 2, 3, 4, 5"""
 
 
-FAMILY = Family("valued", ("n_rows", *TERMS), _select, by_candidate=True)
+FAMILY = Family("valued", ("n_rows", *TERMS), _select, by_candidate=True, daily=True)

@@ -98,7 +98,7 @@ def test_samples_merge_exactly_by_keeping_the_smallest_hashes(loaded) -> None:
 
 @pytest.mark.parametrize(
     ("name", "first", "size"),
-    [("pair_sample", lambda row: row[0], SIZE), ("largest", lambda row: (-row[1], row[0]), 100)],
+    [("pair_sample", lambda row: row[0], SIZE), ("largest", lambda row: -row[0], 100)],
 )
 def test_weighted_rows_merge_exactly_by_keeping_the_first(loaded, name, first, size) -> None:
     from monitor.log import schema
