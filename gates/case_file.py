@@ -132,7 +132,7 @@ def _moment(setting: Mapping[str, Any], checklist: Checklist, own: Mapping[str, 
     estimates = {_split(n): _estimate(e) for n, e in setting.get("estimates", {}).items() if e is not None}
     facts = {name: _aware(value) for name, value in setting.get("facts", {}).items()}
     kind = Raising if raises else Given
-    evidence = kind(  # facts are changed to null where they are gone
+    evidence = kind(
         stage=checklist.stage,
         policy=policy,
         as_of=as_of,

@@ -365,8 +365,8 @@ class StoreEvidence:
         the last run."""
         unread = self._unread
         if unread is None:
-            runs = self._journal.events("run")
-            unread = bool(runs and runs[-1].body.get("not_read"))
+            newest = self._journal.newest("run")
+            unread = bool(newest and newest.body.get("not_read"))
         found = self._share("rejects:")
         return found.because("unread") if unread else found
 

@@ -148,9 +148,16 @@ class Journal:
             )
         return Event(seq, instant(when), kind, subject, key, plain, digest)
 
-    def events(self, *kinds: str, subject: str | None = None, until: datetime | None = None) -> list[Event]:
+    def events(
+        self,
+        *kinds: str,
+        subject: str | None = None,
+        besides: str | None = None,
+        until: datetime | None = None,
+    ) -> list[Event]:
         """Events in the order they were written: of these kinds (all when none is named), about
-        `subject`, with `at` not after `until`. Raises JournalError for a damaged row."""
+        `subject`, not about `besides`, with `at` not after `until`. Raises JournalError for a damaged
+        row."""
         for kind in kinds:
             _known(kind)
         where, values = ["1"], list[Any](kinds)
@@ -159,6 +166,9 @@ class Journal:
         if subject is not None:
             where.append("subject = ?")
             values.append(_text(subject))
+        if besides is not None:
+            where.append("subject <> ?")
+            values.append(_text(besides))
         if until is not None:
             where.append("at <= ?")
             values.append(iso(until))

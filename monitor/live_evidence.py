@@ -113,14 +113,15 @@ class LiveEvidence:
 
     @cached_property
     def _previous(self) -> str | None:
-        events = self.journal.events("verdict", *stages.ROAD, until=self.as_of)
+        events = self.journal.events("verdict", besides=self.policy, until=self.as_of)
+        events += self.journal.events(*stages.ROAD, until=self.as_of)
         return last_good(events, self.policy, self.as_of) or self.loaded.config.policies.safe
 
     def _rows_judged_at(self) -> datetime | None:
         """When new rows were last judged by the rules for single rows, as far as that is up to as-of."""
         beats = [self.journal.heartbeat(name) for name in ("run", "fast")]
-        runs = self.journal.events("run", until=self.as_of)
-        known = [at for at in [*beats, runs[-1].at if runs else None] if at is not None and at <= self.as_of]
+        at = [*beats, self._runs[-1].at if self._runs else None]
+        known = [one for one in at if one is not None and one <= self.as_of]
         return max(known, default=None)
 
     def _cells(self, start: int) -> Sums:
