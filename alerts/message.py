@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from alerts.numbers import apart, count, moment, window
 
 Severity = Literal["page", "warning", "info"]
+State = Literal["", "firing", "acknowledged", "resolved"]
 Action = Literal["rollback", "escalate", "alert", "observe", "watch"]
 SECTIONS = (("What happened", "what_happened"), ("How bad", "how_bad"), ("What was done", "what_was_done"))
 ORDER = ("PASS", "INCONCLUSIVE", "NO_DATA", "ERROR", "FAIL")
@@ -56,7 +57,9 @@ class FindingLike(Protocol):
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message, the same for every channel. `what_to_do` holds one step an entry, `commands` lines
-    to run, `links` addresses to open."""
+    to run, `links` addresses to open. `state` is what the incident became by it, `mention` who is called
+    by name (their ids), `plot` what a channel may draw: title, unit, points of (time, value, low, high),
+    limit, baseline, and the window that fired."""
 
     title: str
     severity: Severity
@@ -69,6 +72,9 @@ class Message:
     stage: str = ""
     commands: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    state: State = ""
+    mention: tuple[str, ...] = ()
+    plot: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The message as the outbox keeps it."""
@@ -226,6 +232,20 @@ def rollback_did_not_take(
             f"Look for the first decision of {safe} in the log.",
         ),
         incident=incident, policy=policy, stage=stage, commands=_acknowledge(incident),
+    )
+
+
+def for_pause_failed(policy: str, incident: str, *, error: str, at: datetime) -> Message:
+    """The training of a policy that was rolled back could not be paused."""
+    return Message(
+        title=f"Training of {policy} could not be paused",
+        severity="page",
+        what_happened=f"{policy} was rolled back, and pausing its training was tried at {moment(at)} and "
+        f"failed: {_sentence(error)}",
+        how_bad="It goes on learning from decisions that caused the incident.",
+        what_was_done="It is tried again by every `monitor run`.",
+        what_to_do=(f"Pause the training of {policy} by hand.", "Mend the cause named above."),
+        incident=incident, policy=policy, commands=_acknowledge(incident),
     )
 
 

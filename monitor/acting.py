@@ -7,13 +7,13 @@ messages, resolutions. A crash in between loses nothing: the next run settles wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from alerts import message as messages
 from alerts.pipeline import enqueue
-from alerts.rollback import build, roll_back
+from alerts.rollback import build, pause_training, roll_back
 from monitor.chain import instant
 from monitor.config import Loaded
 from monitor.incidents import (
@@ -37,21 +37,20 @@ Did = Literal["watched", "rolled_back", "observed", "alerted", "escalated", "his
 @dataclass(frozen=True)
 class Acting:
     """The terms on which one run acts: `now` is when it acts, `level` what it may do (observe, alert or
-    rollback), `armed_at` since when it may."""
+    rollback), `armed_at` since when it may; `safe` is the policy that takes over. `environ` is where a
+    rollback looks for its secret."""
 
     loaded: Loaded
     now: datetime
     level: str
     armed_at: datetime
     stage: str
+    safe: str
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def candidate(self) -> str:
         return self.loaded.config.policies.candidate
-
-    @property
-    def safe(self) -> str:
-        return self.loaded.config.policies.safe
 
 
 def effective_level(events: Sequence[Event], configured: str) -> str:
@@ -190,7 +189,7 @@ def watch(
             decisions, last = controlled(incident.policy, since)
             if decisions and last is not None:
                 told = messages.rollback_did_not_take(
-                    incident.policy, acting.safe, incident.id, decisions=decisions,
+                    incident.policy, incident.rolled_back_to, incident.id, decisions=decisions,
                     since=incident.rolled_back_at, until=acting.now, stage=acting.stage,
                 )
                 enqueue(journal, channels, told, f"{incident.id}:did_not_take", acting.now)
@@ -243,18 +242,33 @@ def _incident(known: Sequence[Event], firing: Firing) -> Incident | None:
 
 
 def _roll_back(journal: Journal, acting: Acting, incident: Incident, event: Event) -> list[str]:
-    target = build(acting.loaded.config.rollback, acting.loaded.folder)
+    config = acting.loaded.config
+    target = build(config.rollback, acting.loaded.folder, acting.environ)
     stage = str(event.body.get("stage", ""))
     outcome = roll_back(
         journal, target, incident.id, policy=incident.policy, safe=acting.safe, stage=stage, at=acting.now
     )
     told = messages.for_rollback(
-        _as_firing(event.body), status="failed" if outcome.status == "failed" else "done", safe=acting.safe,
+        _as_firing(event.body), status="failed" if outcome.status == "failed" else "done", safe=outcome.safe,
         at=outcome.at, error=outcome.error, incident=incident.id, stage=stage,
     )
     key = f"{incident.id}:{'rollback_failed' if outcome.status == 'failed' else 'rolled_back'}"
-    enqueue(journal, acting.loaded.config.alerts.channels, told, key, acting.now)
-    return [] if outcome.status == "already_done" else [told.title]
+    enqueue(journal, config.alerts.channels, told, key, acting.now)
+    done = [] if outcome.status == "already_done" else [told.title]
+    return done + (_pause(journal, acting, incident) if "pause_training" in config.on_incident else [])
+
+
+def _pause(journal: Journal, acting: Acting, incident: Incident) -> list[str]:
+    """Pause the training of what was rolled back; told where it failed, for a person must do it then."""
+    config = acting.loaded.config
+    assert config.pause_training is not None
+    target = build(config.pause_training, acting.loaded.folder, acting.environ)
+    status, error = pause_training(journal, target, incident.id, policy=incident.policy, at=acting.now)
+    if status == "failed":
+        told = messages.for_pause_failed(incident.policy, incident.id, error=error, at=acting.now)
+        enqueue(journal, config.alerts.channels, told, f"{incident.id}:pause_failed", acting.now)
+        return [told.title]
+    return [f"training of {incident.policy} was paused"] if status == "paused" else []
 
 
 def _as_firing(body: Mapping[str, Any]) -> Firing:

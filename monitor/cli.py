@@ -331,7 +331,8 @@ def status(
     from monitor import config as configuration
     from monitor.status import lines
 
-    for line in lines(configuration.load(config), _as_of(as_of), windows, colour=_colour()):
+    loaded = configuration.load(config)
+    for line in lines(loaded, _as_of(as_of), windows, environ=os.environ, colour=_colour()):
         typer.echo(line)
 
 

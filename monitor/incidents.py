@@ -45,6 +45,7 @@ class Incident:
     acknowledged_by: str = ""
     reason: str = ""
     rolled_back_at: datetime | None = None
+    rolled_back_to: str = ""
     resolved_at: datetime | None = None
 
 
@@ -178,7 +179,7 @@ def _fired(incident: Incident, event: Event) -> Incident:
 def _rolled_back(incident: Incident, event: Event) -> Incident:
     if event.body.get("status") != "done" or incident.rolled_back_at is not None:
         return incident
-    return replace(incident, rolled_back_at=event.at)
+    return replace(incident, rolled_back_at=event.at, rolled_back_to=str(event.body.get("safe", "")))
 
 
 FOLDS = {"incident": _told, "firing": _fired, "rollback": _rolled_back}

@@ -34,6 +34,7 @@ from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import up_to_date
+from monitor.target import target_of
 from monitor.verdicts import (
     checklists_of,
     current_baseline,
@@ -92,7 +93,7 @@ def run(
             schema.create(connection, config)
             account = ingest(connection, loaded, as_of=as_of, now=clock or now, progress=progress)
             report = RunReport(account, dry=dry)
-            terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry)
+            terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry, environ=environ)
             if not dry:
                 _act_on_rows(journal, connection, terms, numbers, report, as_of)
             frozen = _baseline(journal, connection, loaded, store, as_of, None if dry else now)
@@ -124,7 +125,7 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
         with opened(store.decisions) as connection:
             schema.create(connection, config)
             report = RunReport(ingest(connection, loaded, as_of=now, now=now))
-            terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False)
+            terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False, environ=environ)
             _act_on_rows(journal, connection, terms, numbers, report, now)
         report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
         journal.beat("fast", now)
@@ -132,12 +133,15 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
 
 
 def _terms(
-    journal: Journal, store: Store, loaded: Loaded, *, as_of: datetime, now: datetime, dry: bool
+    journal: Journal, store: Store, loaded: Loaded, *, as_of: datetime, now: datetime, dry: bool,
+    environ: Mapping[str, str],
 ) -> acting.Acting:
     configured = loaded.config.acting
     since = now if dry else acting.armed_at(journal, configured, now)
     level = acting.effective_level(journal.events("arm"), configured)
-    return acting.Acting(loaded, now, level, since, _stage(journal, store, loaded.config, as_of))
+    safe = target_of(journal, loaded.config, loaded.config.policies.candidate, now)
+    stage = _stage(journal, store, loaded.config, as_of)
+    return acting.Acting(loaded, now, level, since, stage, safe, environ)
 
 
 def _act_on_rows(

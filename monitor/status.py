@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from alerts.rollback import RollbackError, build
@@ -18,16 +18,19 @@ from monitor.verdicts import judged_to, store_of
 from monitor.windows import judged_windows
 
 
-def lines(loaded: Loaded, as_of: datetime, windows: int = 0, *, colour: bool = False) -> Iterator[str]:
+def lines(
+    loaded: Loaded, as_of: datetime, windows: int = 0, *, environ: Mapping[str, str], colour: bool = False
+) -> Iterator[str]:
     """The policy in control, the last run, the road of each policy, open incidents, alerts that wait; and
-    which run judged each of the newest `windows` closed windows. `colour` for a terminal."""
+    which run judged each of the newest `windows` closed windows. `colour` for a terminal; `environ` where the
+    rollback's target finds its secret."""
     config, store = loaded.config, store_of(loaded)
     if not store.journal.exists():
         yield "nothing has run yet; run `monitor run` first"
         return
     journal = Journal(store.journal)
     try:
-        yield _in_control(loaded)
+        yield _in_control(loaded, environ)
         level = effective_level(journal.events("arm"), config.acting)
         armed = "" if level == config.acting else f" (armed; monitor.yaml says {config.acting})"
         yield f"acting: {level}{armed}"
@@ -78,15 +81,16 @@ def _by(events: Sequence[Event]) -> str:
     return f"judged {often}, at " + ", ".join(f"{e.at:%Y-%m-%d %H:%M:%S} UTC (event {e.seq})" for e in events)
 
 
-def _in_control(loaded: Loaded) -> str:
+def _in_control(loaded: Loaded, environ: Mapping[str, str]) -> str:
     try:
-        pointer = build(loaded.config.rollback, loaded.folder).read()
+        pointer = build(loaded.config.rollback, loaded.folder, environ).read()
     except RollbackError as error:
         return f"the pointer cannot be read: {error}"
     if pointer is None:
         return "no rollback has moved the pointer"
-    since, incident = _said(pointer["at"]), pointer["incident"]
-    return f"the pointer names {pointer['policy']} since {since} (incident {incident})"
+    since = f" since {_said(str(pointer['at']))}" if pointer.get("at") else ""
+    incident = f" (incident {pointer['incident']})" if pointer.get("incident") else ""
+    return f"the pointer names {pointer.get('policy')}{since}{incident}"
 
 
 def _said(at: str) -> str:

@@ -95,8 +95,10 @@ def test_the_full_example_loads_and_uses_every_key_it_may(tmp_path: Path) -> Non
     (tmp_path / "monitor.yaml").write_text(_fenced(CONFIGURATION, "yaml")[0], "utf-8")
     configuration.load(tmp_path / "monitor.yaml")
     alternatives = {"unit.block", "training.ids", "training.none", "expectations.suite"}
+    switched = ("command", "read", "env", "time_limit", "url", "read_url", "unsigned", "path")
+    alternatives |= {f"{by}.{key}" for by in ("rollback", "pause_training") for key in switched}
     used = set(_used(YAML(typ="safe").load(_fenced(CONFIGURATION, "yaml")[0])))
-    assert {key for key, _ in _keys(configuration.Config)} - used == alternatives
+    assert {key for key, _ in _keys(configuration.Config)} - used <= alternatives
 
 
 def test_every_canonical_column_is_explained() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from alerts.channels.channel import Channel, ChannelSettings, DeliveryError
 from alerts.channels.slack_blocks import blocks, fallback
+from alerts.secrets import SecretError, secret
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -92,21 +92,10 @@ def build(settings: ChannelSettings, environ: Mapping[str, str]) -> Channel:
 
 def bot_token(environ: Mapping[str, str]) -> str:
     """The bot token. Raises DeliveryError, without the token, when there is none that can be sent."""
-    token, source = environ.get("SLACK_BOT_TOKEN", ""), "SLACK_BOT_TOKEN"
-    if not token and environ.get("SLACK_BOT_TOKEN_FILE"):
-        source = "the file of SLACK_BOT_TOKEN_FILE"
-        try:
-            token = Path(environ["SLACK_BOT_TOKEN_FILE"]).read_text("utf-8")
-        except OSError as error:
-            raise DeliveryError(f"{source} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise DeliveryError(f"{source} is not text") from None
-    token = token.strip()
-    if not token:
-        raise DeliveryError("there is no Slack token; set SLACK_BOT_TOKEN or SLACK_BOT_TOKEN_FILE")
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise DeliveryError(f"{source} holds spaces or other characters that no Slack token has")
-    return token
+    try:
+        return secret(environ, "SLACK_BOT_TOKEN")
+    except SecretError as error:
+        raise DeliveryError(f"there is no Slack token: {error}") from None
 
 
 def _client(token: str, base_url: str, timeout: int) -> WebClient:

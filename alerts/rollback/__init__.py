@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from alerts.rollback.command import Command
 from alerts.rollback.file import PointerFile
-from alerts.rollback.target import RollbackError, RollbackTarget
+from alerts.rollback.pause import pause_training
+from alerts.rollback.target import RollbackError, RollbackTarget, moved
+from alerts.rollback.webhook import Webhook
 from monitor.chain import iso
 from monitor.journal import Event, Journal, JournalError
 
-__all__ = ["TARGETS", "RollbackError", "RollbackOutcome", "RollbackTarget", "build", "roll_back"]
+__all__ = [
+    "TARGETS",
+    "RollbackError",
+    "RollbackOutcome",
+    "RollbackTarget",
+    "build",
+    "pause_training",
+    "roll_back",
+]
 
 
-class RollbackSettings(Protocol):
-    """The `rollback:` part of the configuration."""
+class TargetSettings(Protocol):
+    """The `rollback:` or `pause_training:` part of the configuration."""
 
     @property
     def kind(self) -> str: ...
     @property
     def path(self) -> str: ...
+    @property
+    def command(self) -> list[str]: ...
+    @property
+    def read(self) -> list[str]: ...
+    @property
+    def env(self) -> list[str]: ...
+    @property
+    def time_limit(self) -> timedelta: ...
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def read_url(self) -> str | None: ...
+    @property
+    def unsigned(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +65,33 @@ class RollbackOutcome:
     resumed: bool = False
 
 
-def _file(settings: RollbackSettings, folder: Path) -> RollbackTarget:
+def _file(settings: TargetSettings, folder: Path, environ: Mapping[str, str]) -> RollbackTarget:
     return PointerFile(Path(settings.path), folder)
 
 
-TARGETS: dict[str, Callable[[RollbackSettings, Path], RollbackTarget]] = {"file": _file}
+def _command(settings: TargetSettings, folder: Path, environ: Mapping[str, str]) -> RollbackTarget:
+    seconds = settings.time_limit.total_seconds()
+    return Command(
+        settings.command, settings.read, folder, environ, env=settings.env, seconds=seconds
+    )
 
 
-def build(settings: RollbackSettings, folder: Path) -> RollbackTarget:
-    """The target that the configuration names; its paths are relative to `folder` and stay inside."""
-    return TARGETS[settings.kind](settings, folder)
+def _webhook(settings: TargetSettings, folder: Path, environ: Mapping[str, str]) -> RollbackTarget:
+    seconds = settings.time_limit.total_seconds()
+    return Webhook(
+        settings.url or "", settings.read_url, environ, unsigned=settings.unsigned, seconds=seconds
+    )
+
+
+TARGETS: dict[str, Callable[[TargetSettings, Path, Mapping[str, str]], RollbackTarget]] = {
+    "file": _file, "command": _command, "webhook": _webhook,
+}  # fmt: skip
+
+
+def build(settings: TargetSettings, folder: Path, environ: Mapping[str, str]) -> RollbackTarget:
+    """The target that the configuration names; its paths are relative to `folder` and stay inside.
+    `environ` is where it looks for its secret and for what a command may see."""
+    return TARGETS[settings.kind](settings, folder, environ)
 
 
 def roll_back(
@@ -66,9 +108,10 @@ def roll_back(
 
     The intent is journalled before anything moves and the outcome after. An intent without an
     outcome is a crash in between: the pointer is read, and moved only if it does not yet carry
-    this incident. A failure is journalled and returned, never raised; the next call tries again.
-    Raises JournalError only: where the intent cannot be written, nothing is moved, and inside a
-    transaction it is refused, since the intent would not be on disk before the pointer moves.
+    this incident; it goes to the policy that the intent named. A failure is journalled and
+    returned, never raised; the next call tries again. Raises JournalError only: where the intent
+    cannot be written, nothing is moved, and inside a transaction it is refused, since the intent
+    would not be on disk before the pointer moves.
     """
     if journal.in_transaction:
         raise JournalError("a rollback journals its intent first and cannot be part of a transaction")
@@ -77,6 +120,7 @@ def roll_back(
     if done is not None:
         return _already(done, incident)
     intent = earlier.get(f"rollback:{incident}:intent")
+    safe = str(intent.body["safe"]) if intent else safe
     said: Mapping[str, Any] = {"incident": incident, "policy": policy, "safe": safe, "stage": stage}
     if intent is None:
         body = {**said, "status": "intent"}
@@ -84,7 +128,7 @@ def roll_back(
     pointer = {
         "schema": 1, "policy": safe, "stage": stage, "previous": policy, "incident": incident, "at": iso(at),
     }
-    error = _move(target, pointer, began=intent is not None)
+    error = moved(target, pointer, began=intent is not None)
     resumed = intent is not None
     if error:
         tries = sum(1 for event in earlier.values() if event.body.get("status") == "failed")
@@ -99,28 +143,3 @@ def roll_back(
 def _already(done: Event, incident: str) -> RollbackOutcome:
     body = done.body
     return RollbackOutcome("already_done", incident, body["policy"], body["safe"], done.at)
-
-
-def _move(target: RollbackTarget, pointer: Mapping[str, Any], *, began: bool) -> str:
-    """The error of moving the pointer, empty when it was read back as written."""
-    try:
-        if began and _stands(target, pointer):
-            return ""
-        target.write(pointer)
-        standing = target.read()
-    except Exception as error:
-        return str(error) if isinstance(error, RollbackError) else f"{type(error).__name__}: {error}"
-    if standing == dict(pointer):
-        return ""
-    found = "nothing" if standing is None else f"policy {standing.get('policy')}"
-    return f"the pointer was written but reads back as {found}, not as policy {pointer['policy']}"
-
-
-def _stands(target: RollbackTarget, pointer: Mapping[str, Any]) -> bool:
-    """True where an earlier run moved the pointer for this incident (a pointer that cannot be read
-    does not stand: it is written again)."""
-    try:
-        standing = target.read()
-    except RollbackError:
-        return False
-    return standing is not None and all(standing.get(k) == pointer[k] for k in ("policy", "incident"))

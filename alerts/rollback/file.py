@@ -25,6 +25,10 @@ class PointerFile:
         self._path = path
         self._folder = folder
 
+    @property
+    def reads(self) -> bool:
+        return True
+
     def write(self, pointer: Mapping[str, Any]) -> None:
         """Replace the pointer atomically: temporary file beside it, fsync, rename, fsync of the folder.
 

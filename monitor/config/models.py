@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from pydantic_core import PydanticCustomError
 
 from monitor.config.log import REWARDING, Log
-from monitor.config.reacting import Alerts, Rollback
+from monitor.config.reacting import Alerts, PauseTraining, Rollback
 from monitor.config.values import (
     Duration,
     Finite,
@@ -236,6 +236,8 @@ class Config(Model):
     pass_expires: Duration = timedelta(days=7)
     cooldown: Duration = timedelta(days=7)
     rollback: Rollback = Rollback()
+    on_incident: list[Literal["rollback", "pause_training"]] = ["rollback"]
+    pause_training: PauseTraining | None = None
     alerts: Alerts = Alerts()
     expectations: Expectations | None = None
     checklists: str | None = None
@@ -297,6 +299,21 @@ class Config(Model):
                     "constraints.{name}.measure is episode_cost, and no source maps `episode_id`",
                     {"name": name, "at": f"constraints.{name}.measure"},
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _incidents_roll_back(self) -> Config:
+        if "rollback" not in self.on_incident:
+            raise PydanticCustomError(
+                "on_incident", "on_incident must name rollback; `acting` says what may be done",
+                {"at": "on_incident"},
+            )  # fmt: skip
+        if ("pause_training" in self.on_incident) != (self.pause_training is not None):
+            raise PydanticCustomError(
+                "on_incident",
+                "on_incident names pause_training where `pause_training` says how, and only there",
+                {"at": "on_incident"},
+            )  # fmt: skip
         return self
 
     @model_validator(mode="after")
@@ -395,7 +412,8 @@ class Config(Model):
     def config_hash(self) -> str:
         """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
         unchanging = {
-            *("store", "alerts", "rollback", "acting", "act_within", "cooldown", "retention", "pii")
+            *("store", "alerts", "rollback", "on_incident", "pause_training", "acting", "act_within"),
+            *("cooldown", "retention", "pii"),
         }
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]

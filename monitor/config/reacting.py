@@ -1,23 +1,71 @@
-"""`rollback` and `alerts` in monitor.yaml: what is changed and who is told."""
+"""`rollback`, `pause_training` and `alerts` in monitor.yaml: what is changed and who is told."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from monitor.config.values import Model
+from monitor.config.values import Duration, Model
+
+TARGET_KEYS = {
+    "file": {"path"},
+    "command": {"command", "read", "env", "time_limit"},
+    "webhook": {"url", "read_url", "unsigned", "time_limit"},
+}
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-def not_yet(what: str) -> PydanticCustomError:
-    return PydanticCustomError("not_yet", "{what} is not available yet in this version", {"what": what})
+def _only(model: Model, allowed: set[str]) -> None:
+    kind = str(getattr(model, "kind", ""))
+    strange = sorted(model.model_fields_set - allowed - {"kind"})
+    if strange:
+        takes = ", ".join(f"`{key}`" for key in sorted(allowed)) or "no other keys"
+        raise PydanticCustomError(
+            "kind", "kind: {kind} does not take `{key}`; it takes {takes}",
+            {"kind": kind, "key": strange[0], "takes": takes},
+        )  # fmt: skip
 
 
-class Rollback(Model):
+def _address(value: str | None) -> str | None:
+    """An https address without a user or password in it; http only to this machine. It is not repeated where
+    it is refused: it may hold a secret."""
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.username or parts.password:
+        raise PydanticCustomError(
+            "address", "must not hold a user or password; secrets come from the environment"
+        )
+    if parts.hostname == "hooks.slack.com":
+        raise PydanticCustomError(
+            "address",
+            "is a Slack webhook, a secret: use kind: slack_webhook and set SLACK_WEBHOOK_URL_FILE",
+        )
+    local = parts.scheme == "http" and parts.hostname in LOCAL
+    if not parts.hostname or not (parts.scheme == "https" or local):
+        raise PydanticCustomError("address", "must begin with https:// (http:// only to this machine)")
+    return value
+
+
+class Target(Model):
+    """Where something is switched: a file, a command or an address."""
+
     kind: Literal["file", "command", "webhook"] = "file"
     path: str = "var/active_policy.json"
+    command: list[str] = []
+    read: list[str] = []
+    env: list[str] = []
+    time_limit: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(
+        seconds=30
+    )
+    url: str | None = None
+    read_url: str | None = None
+    unsigned: bool = False
 
     @field_validator("path")
     @classmethod
@@ -26,12 +74,38 @@ class Rollback(Model):
             raise PydanticCustomError("path", "must lie inside the folder of monitor.yaml")
         return value
 
-    @field_validator("kind")
+    @field_validator("url", "read_url")
     @classmethod
-    def _file_only(cls, value: str) -> str:
-        if value != "file":
-            raise not_yet(f"rollback kind {value}")
-        return value
+    def _safe(cls, value: str | None) -> str | None:
+        return _address(value)
+
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Target:
+        _only(self, TARGET_KEYS[self.kind])
+        if self.kind == "command" and not self.command:
+            raise PydanticCustomError("command", "kind: command needs `command`, a list of arguments")
+        if self.kind == "webhook" and not self.url:
+            raise PydanticCustomError("url", "kind: webhook needs `url`")
+        return self
+
+
+class Rollback(Target):
+    """What puts a policy in control. It must be possible to read back which one is."""
+
+    @model_validator(mode="after")
+    def _can_be_read_back(self) -> Rollback:
+        needed = {"command": ("read", self.read), "webhook": ("read_url", self.read_url)}.get(self.kind)
+        if needed and not needed[1]:
+            raise PydanticCustomError(
+                "read",
+                "kind: {kind} needs `{key}`: a rollback that cannot be read back may not have happened",
+                {"kind": self.kind, "key": needed[0]},
+            )
+        return self
+
+
+class PauseTraining(Target):
+    path: str = "var/training_paused.json"
 
 
 class Channel(Model):
@@ -43,7 +117,7 @@ class Channel(Model):
     @classmethod
     def _built(cls, value: str) -> str:
         if value not in ("console", "slack"):
-            raise not_yet(f"channel kind {value}")
+            raise PydanticCustomError("not_yet", "channel kind {kind} is not available yet", {"kind": value})
         return value
 
     @model_validator(mode="after")

@@ -21,7 +21,6 @@ from monitor.config.models import Config
 from monitor.config.values import ConfigError, Model, did_you_mean
 
 NOT_YET = {
-    "on_incident": "further acts on an incident",
     "alerts.on_call": "escalation to an on-call list",
     "alerts.escalate_after": "escalation to an on-call list",
     "baseline.path": "a baseline from a file of its own",
@@ -165,7 +164,7 @@ def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:
         return line, f"key '{dotted}' is not known{did_you_mean(str(location[-1]), siblings)}"
     if kind == "missing":
         return line, f"key '{dotted}' is missing; it must be set"
-    shown = detail["input"]
+    shown = None if kind == "address" else detail["input"]  # it may hold a secret
     value = f", not {shown!r}" if isinstance(shown, (str, int, float, bool, date)) else ""
     if kind == "model_type":
         return line, f"'{dotted}' must be a mapping of keys{value}"

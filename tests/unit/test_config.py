@@ -39,30 +39,25 @@ def test_a_share_of_units_belongs_to_a_split_and_only_to_a_split(tmp_path) -> No
         assert error.startswith("monitor.yaml:17: ") and "design: split" in error
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "on_incident: {page: true}",
-        "on_incident: [rollback]",
-        "alerts: {on_call: [ann]}",
-        "alerts: {escalate_after: 10m}",
-    ],
-)
-def test_keys_of_later_versions_are_refused_as_not_available_yet(tmp_path, line) -> None:
-    (error,) = errors_of(tmp_path, f"{CONFIG}{line}\n")
-    assert error.startswith("monitor.yaml:17: key '") and "is not available yet in this version" in error
+def test_a_key_of_a_later_version_is_refused_as_not_available_yet(tmp_path) -> None:
+    (error,) = errors_of(tmp_path, CONFIG.replace("baseline: {", "baseline: {path: old.parquet, "))
+    assert "'baseline.path' is not available yet in this version" in error
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("line", "says"),
     [
-        ("kind: file", "kind: webhook"),
+        ("on_incident: {page: true}", "'on_incident'"),
+        ("on_incident: [pause_training]", "on_incident must name rollback"),
+        ("on_incident: [rollback, pause_training]", "where `pause_training` says how"),
+        ("rollback: {kind: webhook, url: 'https://hooks.slack.com/services/T0/B0/secret'}",
+         "a Slack webhook"),
     ],
 )
-def test_values_of_later_versions_are_refused_as_not_available_yet(tmp_path, before, after) -> None:
-    assert before in CONFIG
-    (error,) = errors_of(tmp_path, CONFIG.replace(before, after))
-    assert "is not available yet in this version" in error
+def test_what_is_told_and_switched_is_checked_before_anything_runs(tmp_path, line, says) -> None:
+    without = "\n".join(one for one in CONFIG.splitlines() if not one.startswith("rollback:"))
+    (error,) = errors_of(tmp_path, f"{without}\n{line}\n")
+    assert error.startswith("monitor.yaml:16: ") and says in error and "services/T0" not in error
 
 
 @pytest.mark.parametrize(
