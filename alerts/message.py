@@ -272,6 +272,21 @@ def pass_keeps_failing(
     )
 
 
+def channel_is_deaf(channel: str, title: str, *, error: str, since: datetime) -> Message:
+    """A channel did not take a page, several times."""
+    return Message(
+        title=f"Pages do not reach {channel}",
+        severity="page",
+        what_happened=f"Since {moment(since)} {channel} has not taken a page: {_sentence(title)}",
+        how_bad=f"Whoever looks only there does not know of it. The reason: {_sentence(error)}",
+        what_was_done="It is tried again for three days, and told on the other channels.",
+        what_to_do=(
+            "See to the alert named above.", f"Mend {channel}; `monitor status` shows what waits for it.",
+        ),
+        commands=("monitor status",),
+    )
+
+
 def plain_text(message: Mapping[str, Any]) -> str:
     """The message as plain text: for a pipe, and as the fall-back of a channel that can show more."""
     steps = "".join(f"\n  {n}. {step}" for n, step in enumerate(message["what_to_do"], 1))

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,13 +47,18 @@ CREATE TRIGGER IF NOT EXISTS events_not_removed BEFORE DELETE ON events
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, channel TEXT NOT NULL, message TEXT NOT NULL,
     at TEXT NOT NULL, delivered_at TEXT, attempts INTEGER NOT NULL DEFAULT 0, last_error TEXT,
+    next_at TEXT, claimed_until TEXT, dead_at TEXT,
     UNIQUE (key, channel)
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (id) WHERE delivered_at IS NULL;
+CREATE TABLE IF NOT EXISTS threads (
+    channel TEXT NOT NULL, incident TEXT NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (channel, incident)
+);
 CREATE TABLE IF NOT EXISTS heartbeat (name TEXT PRIMARY KEY, at TEXT NOT NULL);
 """.replace("{first}", FIRST)
 
 
+ADDED = ("next_at", "claimed_until", "dead_at")
 GUARDS = ("events_in_order", "events_not_changed", "events_not_removed")
 
 
@@ -76,7 +81,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A message for one channel; `attempts` counts the tries so far."""
+    """A message for one channel; `attempts` counts the tries so far. `next_at` is when it is tried again,
+    `dead_at` when it was given up."""
 
     id: int
     key: str
@@ -86,6 +92,8 @@ class OutboxRow:
     delivered_at: datetime | None
     attempts: int
     last_error: str | None
+    next_at: datetime | None = None
+    dead_at: datetime | None = None
 
 
 def copied(source: Path, target: Path) -> None:
@@ -254,29 +262,72 @@ class Journal:
             )
 
     def undelivered(self) -> list[OutboxRow]:
-        """Outbox rows no channel has taken yet, oldest first."""
-        rows = self._rows(
-            "SELECT id, key, channel, message, at, delivered_at, attempts, last_error FROM outbox "
-            "WHERE delivered_at IS NULL ORDER BY id"
-        )
-        return [OutboxRow(r[0], r[1], r[2], json.loads(r[3]), instant(r[4]), None, r[6], r[7]) for r in rows]
+        """Outbox rows no channel has taken yet, oldest first, also those that were given up."""
+        return self._outbox("delivered_at IS NULL ORDER BY id")
 
-    def delivered(self, id: int, at: datetime) -> None:
-        """Note that the channel took the message."""
+    def claim(self, at: datetime, until: datetime, besides: Collection[str] = ()) -> OutboxRow | None:
+        """The next row to be tried, held by the caller until `until`: due, not given up, not held by another,
+        on no channel of `besides`, and, but for pages, after every earlier message of its incident on its
+        channel. Pages come first, then those with the fewest tries. None where nothing is due."""
+        with self.transaction():
+            found = self._outbox(
+                f"""delivered_at IS NULL AND dead_at IS NULL AND coalesce(next_at, '') <= ?
+                    AND coalesce(claimed_until, '') <= ? AND channel NOT IN ({_marks(besides)})
+                    AND (json_extract(message, '$.severity') = 'page' OR NOT EXISTS (
+                        SELECT 1 FROM outbox AS earlier WHERE earlier.channel = outbox.channel
+                        AND earlier.id < outbox.id AND earlier.delivered_at IS NULL
+                        AND earlier.dead_at IS NULL
+                        AND json_extract(earlier.message, '$.incident') <> ''
+                        AND json_extract(earlier.message, '$.incident')
+                            = json_extract(outbox.message, '$.incident')))
+                    ORDER BY json_extract(message, '$.severity') <> 'page', attempts, id LIMIT 1""",
+                iso(at), iso(at), *besides,
+            )
+            for row in found:
+                self._rows("UPDATE outbox SET claimed_until = ? WHERE id = ?", iso(until), row.id)
+        return found[0] if found else None
+
+    def delivered(self, row: OutboxRow, at: datetime, receipt: Mapping[str, Any] | None = None) -> None:
+        """Note that the channel took the message, and what it gave for the first one of an incident."""
+        incident = str(row.message.get("incident") or "")
         with self.transaction():
             self._rows(
-                "UPDATE outbox SET delivered_at = ?, attempts = attempts + 1, last_error = NULL "
-                "WHERE id = ? AND delivered_at IS NULL",
-                iso(at), id,
+                "UPDATE outbox SET delivered_at = ?, attempts = attempts + 1, last_error = NULL, "
+                "claimed_until = NULL WHERE id = ? AND delivered_at IS NULL",
+                iso(at), row.id,
+            )
+            if incident and receipt is not None:
+                self._rows(
+                    "INSERT INTO threads VALUES (?, ?, ?) ON CONFLICT (channel, incident) "
+                    "DO UPDATE SET receipt = excluded.receipt",
+                    row.channel, incident, canonical(plain_json(receipt)),
+                )
+
+    def not_delivered(
+        self, id: int, error: str, at: datetime, *, next_at: datetime | None = None, dead: bool = False
+    ) -> None:
+        """Note a try that failed, why, and when the next one is; `dead`: there is none."""
+        with self.transaction():
+            self._rows(
+                "UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_at = ?, dead_at = ?, "
+                "claimed_until = NULL WHERE id = ? AND delivered_at IS NULL",
+                f"{iso(at)} {_text(error)}", iso(next_at) if next_at else None, iso(at) if dead else None, id,
             )
 
-    def not_delivered(self, id: int, error: str, at: datetime) -> None:
-        """Note a try that failed, and why; the row stays undelivered."""
+    def thread(self, channel: str, incident: str) -> dict[str, Any] | None:
+        """What a channel gave for the first message of an incident, None before."""
+        rows = self._rows(
+            "SELECT receipt FROM threads WHERE channel = ? AND incident = ?", channel, incident
+        )
+        return json.loads(rows[0][0]) if rows else None
+
+    def revive(self) -> int:
+        """Try again at once what waits or was given up; how many rows."""
         with self.transaction():
-            self._rows(
-                "UPDATE outbox SET attempts = attempts + 1, last_error = ? "
-                "WHERE id = ? AND delivered_at IS NULL",
-                f"{iso(at)} {_text(error)}", id,
+            return len(
+                self._rows(
+                    "UPDATE outbox SET next_at = NULL, dead_at = NULL WHERE delivered_at IS NULL RETURNING id"
+                )
             )
 
     def beat(self, name: str, at: datetime) -> None:
@@ -315,10 +366,23 @@ class Journal:
                 time.sleep(0.01)
         self._rows("PRAGMA synchronous = FULL")
         self._rows("PRAGMA recursive_triggers = ON")
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'heartbeat'"):
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'threads'"):
             with self.transaction():
                 for statement in _statements(SCHEMA):
                     self._rows(statement)
+                there = {row[1] for row in self._rows("PRAGMA table_info(outbox)")}
+                for column in ADDED:
+                    if column not in there:
+                        self._rows(f"ALTER TABLE outbox ADD COLUMN {column} TEXT")
+
+    def _outbox(self, where: str, *values: Any) -> list[OutboxRow]:
+        columns = "id, key, channel, message, at, delivered_at, attempts, last_error, next_at, dead_at"
+        rows = self._rows(f"SELECT {columns} FROM outbox WHERE {where}", *values)
+        times = [[instant(r[n]) if r[n] else None for n in (5, 8, 9)] for r in rows]
+        return [
+            OutboxRow(r[0], r[1], r[2], json.loads(r[3]), instant(r[4]), t[0], r[6], r[7], t[1], t[2])
+            for r, t in zip(rows, times, strict=True)
+        ]
 
     def _breaks(self) -> Iterator[str]:
         written = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
@@ -396,3 +460,7 @@ def _text(value: str) -> str:
 
 def _reason(error: Exception) -> str:
     return error.strerror or "it cannot be used" if isinstance(error, OSError) else str(error)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ",".join("?" * len(values)) or "''"

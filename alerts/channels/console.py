@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from alerts.channels.channel import Channel, ChannelSettings, DeliveryError
+from alerts.channels.channel import Channel, ChannelSettings, DeliveryError, Draw
 from alerts.message import plain_text
 
 STYLES = {"page": "bold red", "warning": "yellow", "info": "cyan"}
@@ -18,7 +18,9 @@ class ConsoleChannel:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
 
-    def deliver(self, message: Mapping[str, Any], key: str) -> None:
+    def deliver(
+        self, message: Mapping[str, Any], key: str, thread: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the message and flush. Raises DeliveryError when the stream is closed or broken."""
         stream = self._stream or sys.stderr
         text = _printable(plain_text(message), stream.encoding or "utf-8")
@@ -32,7 +34,7 @@ class ConsoleChannel:
             raise DeliveryError(f"standard error cannot be written: {error}") from None
 
 
-def build(settings: ChannelSettings, environ: Mapping[str, str]) -> Channel:
+def build(settings: ChannelSettings, environ: Mapping[str, str], draw: Draw | None = None) -> Channel:
     """The console channel; it has no settings."""
     return ConsoleChannel()
 

@@ -9,6 +9,7 @@ from typing import Any
 from alerts.message import SECTIONS, context, plain_text
 
 HEADER, SECTION, BLOCKS = 150, 3000, 50
+STATES = {"acknowledged": "[acknowledged]", "resolved": "[resolved]"}
 SIGNS = {"page": ":rotating_light:", "warning": ":warning:", "info": ":information_source:"}
 
 
@@ -24,11 +25,27 @@ def blocks(message: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
         *([_section("See", list(message["links"]))] if message["links"] else []),
     ]
     about = ", ".join(part for part in (context(message), f"alert {key}") if part)
+    called = mentioned(message)
     return [
         {"type": "header", "text": {"type": "plain_text", "emoji": True, "text": clamp(title, HEADER)}},
-        *sections[: BLOCKS - 2],
+        *([_mrkdwn(called.strip())] if called else []),
+        *sections[: BLOCKS - 3],
         {"type": "context", "elements": [{"type": "mrkdwn", "text": clamp(about, SECTION)}]},
     ]
+
+
+def mentioned(message: Mapping[str, Any]) -> str:
+    """The people who are called by name, as Slack wakes them; ids of users (U…) and of groups (S…) only."""
+    ids = [one for one in message.get("mention") or () if re.fullmatch(r"[USW][A-Z0-9]{2,20}", one)]
+    return "".join(f"<!subteam^{one}> " if one.startswith("S") else f"<@{one}> " for one in ids)
+
+
+def updated(first: Mapping[str, Any], now: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The first message of an incident as it stands after a later one: its title says the state."""
+    sign = STATES.get(now.get("state") or "", "")
+    title = f"{sign} {first['title']}" if sign else first["title"]
+    head, *rest = blocks({**first, "title": title}, key)
+    return [head, _section("Now", [now["title"]]), *rest][:BLOCKS]
 
 
 def fallback(message: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ class Webhook:
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": str(pointer.get("incident", "")),
-            **self._signature(pointer, body),
+            **self._signature(body),
         }
         self._tried(lambda left: request(self._url, body, headers, timeout=left), "rollback.url")
 
@@ -55,7 +55,7 @@ class Webhook:
         RollbackError."""
         assert self._read_url is not None
         url = self._read_url
-        headers = self._signature({}, b"")
+        headers = self._signature(url.encode())
         answer = self._tried(lambda left: request(url, headers=headers, timeout=left), "rollback.read_url")
         if not answer.body.strip():
             return None
@@ -67,11 +67,11 @@ class Webhook:
             raise RollbackError("rollback.read_url answered no JSON object that names a policy")
         return found
 
-    def _signature(self, pointer: Mapping[str, Any], body: bytes) -> dict[str, str]:
+    def _signature(self, content: bytes) -> dict[str, str]:
         if self._unsigned:
             return {}
         try:
-            return signed(secret(self._environ, SECRET), str(pointer.get("at", "")), body)
+            return signed(secret(self._environ, SECRET), content)
         except SecretError as error:
             said = f"{error}, or `unsigned: true` for a receiver that checks no signature"
             raise RollbackError(said) from None

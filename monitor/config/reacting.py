@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,14 @@ TARGET_KEYS = {
     "file": {"path"},
     "command": {"command", "read", "env", "time_limit"},
     "webhook": {"url", "read_url", "unsigned", "time_limit"},
+}
+CHANNEL_KEYS = {
+    "console": set[str](),
+    "slack": {"channel", "base_url"},
+    "slack_webhook": {"base_url"},
+    "pagerduty": {"base_url"},
+    "webhook": {"url", "unsigned"},
+    "apprise": set[str](),
 }
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -109,24 +118,54 @@ class PauseTraining(Target):
 
 
 class Channel(Model):
-    kind: Literal["console", "slack", "webhook", "pagerduty", "apprise"]
+    kind: Literal["console", "slack", "slack_webhook", "pagerduty", "webhook", "apprise"]
     channel: str | None = None
     base_url: str | None = None
+    url: str | None = None
+    unsigned: bool = False
+    severities: Annotated[list[Literal["page", "warning", "info"]], Field(min_length=1)] = [
+        "page", "warning", "info",
+    ]
 
-    @field_validator("kind")
+    @field_validator("url", "base_url")
     @classmethod
-    def _built(cls, value: str) -> str:
-        if value not in ("console", "slack"):
-            raise PydanticCustomError("not_yet", "channel kind {kind} is not available yet", {"kind": value})
-        return value
+    def _safe(cls, value: str | None) -> str | None:
+        return _address(value)
 
     @model_validator(mode="after")
-    def _slack_has_a_channel(self) -> Channel:
+    def _keys_of_its_kind(self) -> Channel:
+        _only(self, CHANNEL_KEYS[self.kind] | {"severities"})
         if self.kind == "slack" and not self.channel:
             raise PydanticCustomError("channel", "a slack channel needs `channel`, such as \"#rl-oncall\"")
+        if self.kind == "webhook" and not self.url:
+            raise PydanticCustomError("url", "a webhook channel needs `url`")
         return self
 
 
 class Alerts(Model):
+    """`escalation: pagerduty` leaves it to PagerDuty whom to wake next; else `on_call` is the order."""
+
     channels: list[Channel] = [Channel(kind="console")]
     escalation: Literal["none", "pagerduty"] = "none"
+    on_call: list[str] = []
+    escalate_after: Annotated[Duration, Field(ge=timedelta(minutes=1))] = timedelta(minutes=10)
+    escalate_only: Literal["digest", "page"] = "digest"
+    digest_at: str = "08:00"
+
+    @field_validator("digest_at")
+    @classmethod
+    def _a_time(cls, value: str) -> str:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+            raise PydanticCustomError("time", "must be a time of day in UTC such as \"08:00\"")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_escalate(self) -> Alerts:
+        if self.on_call and self.escalation == "pagerduty":
+            raise PydanticCustomError(
+                "on_call", "alerts.on_call and `escalation: pagerduty` both say whom to wake next; keep one"
+            )
+        twice = sorted({one for one in self.on_call if self.on_call.count(one) > 1})
+        if twice:
+            raise PydanticCustomError("on_call", "alerts.on_call names '{name}' twice", {"name": twice[0]})
+        return self

@@ -228,9 +228,56 @@ def test_a_failed_delivery_counts_and_keeps_its_error_until_the_row_is_delivered
     row = journal.undelivered()[0]
     assert (row.attempts, row.message) == (2, {"value": None})
     assert row.last_error.endswith("timed out again")
-    journal.delivered(row.id, AT)
+    journal.delivered(row, AT)
     assert journal.undelivered() == []
     assert not journal.enqueue("i", "slack:#a", {}, AT)
+
+
+def claimed(journal, at=AT, besides=()):
+    row = journal.claim(at, at + timedelta(minutes=2), besides)
+    return row.key if row else None
+
+
+def test_a_claimed_row_is_nobody_elses_until_its_claim_runs_out(journal):
+    journal.enqueue("i", "console", {"severity": "info"}, AT)
+    assert (claimed(journal), claimed(journal)) == ("i", None)
+    assert claimed(journal, AT + timedelta(minutes=2)) == "i"
+
+
+def test_pages_are_claimed_first_and_what_follows_on_an_incident_waits_for_its_first_message(journal):
+    for key, severity, incident in (("a", "info", ""), ("b", "warning", "x"), ("c", "info", "x"), ("d", "page", "x")):
+        journal.enqueue(key, "console", {"severity": severity, "incident": incident}, AT)
+    assert [claimed(journal) for _ in range(4)] == ["d", "a", "b", None]
+    first = next(row for row in journal.undelivered() if row.key == "b")
+    journal.delivered(first, AT, {"ts": "1"})
+    assert claimed(journal) == "c"
+    assert journal.thread("console", "x") == {"ts": "1"}
+
+
+def test_a_row_that_waits_or_was_given_up_is_not_claimed_until_it_is_revived(journal):
+    journal.enqueue("i", "console", {"severity": "page"}, AT)
+    row = journal.claim(AT, AT + timedelta(minutes=2))
+    journal.not_delivered(row.id, "full", AT, next_at=AT + timedelta(minutes=5))
+    assert claimed(journal, AT + timedelta(minutes=4)) is None
+    assert claimed(journal, AT + timedelta(minutes=5)) == "i"
+    journal.not_delivered(row.id, "full", AT, dead=True)
+    assert claimed(journal, AT + timedelta(days=9)) is None
+    assert [r.dead_at for r in journal.undelivered()] == [AT]
+    assert journal.revive() == 1 and claimed(journal) == "i"
+
+
+def test_a_journal_of_before_gets_the_new_columns_and_keeps_its_rows(tmp_path):
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        journal.append("run", "run", {}, at=AT)
+        journal.enqueue("i", "console", {"severity": "page"}, AT)
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TABLE threads")
+        for column in ("next_at", "claimed_until", "dead_at"):
+            raw.execute(f"ALTER TABLE outbox DROP COLUMN {column}")
+    raw.close()
+    with Journal(path) as journal:
+        assert journal.verify() == [] and claimed(journal) == "i"
 
 
 def test_a_heartbeat_is_the_latest_one(journal):
