@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,9 +50,17 @@ def request(
     wrong = fault(url)
     if wrong:
         raise HttpError(f"the address {wrong}")
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
+    class NoRedirects(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            """None: the redirect itself is the answer."""
+
     host = urlsplit(url).hostname or ""
     asked = urllib.request.Request(url, data=body, headers=dict(headers or {}))
-    handlers: list[Any] = [_NoRedirects()]
+    handlers: list[Any] = [NoRedirects()]
     if host in LOCAL:
         handlers.append(urllib.request.ProxyHandler({}))
     try:
@@ -76,12 +81,6 @@ def signed(secret: str, content: bytes) -> dict[str, str]:
     HMAC-SHA256 in hex. Bodies carry an id and a time of their own against repeats."""
     digest = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
     return {"X-Monitor-Signature": f"sha256={digest}"}
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """None: the redirect itself is the answer."""
-        return None
 
 
 def _read(answer: Any) -> Answer:

@@ -101,12 +101,12 @@ def for_firing(
     return Message(
         title=_title(firing, "tripped" if action == "watch" else "fired"),
         severity="page" if page else "warning",
-        what_happened=_sentence(firing.message),
+        what_happened=sentence(firing.message),
         how_bad=_how_bad(firing),
         what_was_done=done,
         what_to_do=_steps(firing, action, safe, incident),
         incident=incident, policy=firing.policy_id, stage=stage,
-        commands=_acknowledge(incident),
+        commands=acknowledging(incident),
     )
 
 
@@ -127,12 +127,12 @@ def for_rollback(
         done = f"{safe} was put in control in place of {policy} at {moment(at)}, and this was read back."
         steps = (
             f"Check in your service that {safe} decides now.",
-            f"Find out what changed in the window {window(firing.window_start, firing.window_end)}.",
+            f"Find out what changed {_lower(_when(firing))}.",
             f"Acknowledge the incident; {policy} stays out of control until a person promotes it again.",
         )
     else:
         title = f"Rollback of {policy} failed: {policy} may still be in control"
-        why = _sentence(error or "no reason is known")
+        why = sentence(error or "no reason is known")
         done = f"Putting {safe} in control was tried at {moment(at)} and failed: {why}"
         steps = (
             f"Put {safe} in control by hand now.",
@@ -140,9 +140,9 @@ def for_rollback(
             "Acknowledge the incident, so that others see that somebody has it.",
         )
     return Message(
-        title=title, severity="page", what_happened=_sentence(firing.message), how_bad=_how_bad(firing),
+        title=title, severity="page", what_happened=sentence(firing.message), how_bad=_how_bad(firing),
         what_was_done=done, what_to_do=steps, incident=incident, policy=policy, stage=stage,
-        commands=_acknowledge(incident),
+        commands=acknowledging(incident),
     )
 
 
@@ -162,14 +162,14 @@ def for_verdict_change(
     passed = after == "PASS"
     was = f"It was {before} before." if before else "It is the first verdict of this stage."
     first = findings[:FINDINGS_SHOWN]
-    shown = [_sentence(f"{f.item}: {f.message}") for f in first]
+    shown = [sentence(f"{f.item}: {f.message}") for f in first]
     if len(findings) > len(first):
         shown.append(f"{count(len(findings) - len(first), 'more finding')} in the report.")
     if not shown:
         every = "Every item that counts passed." if waived else "Every item passed."
         shown.append(every if passed else "No finding says more than this verdict.")
-    shown += [_sentence(f"Waived, so it does not count: {told}") for told in dict.fromkeys(waived)]
-    needs = tuple(dict.fromkeys(_sentence(f"{f.item}: {f.needs}") for f in first if f.needs))
+    shown += [sentence(f"Waived, so it does not count: {told}") for told in dict.fromkeys(waived)]
+    needs = tuple(dict.fromkeys(sentence(f"{f.item}: {f.needs}") for f in first if f.needs))
     opens = f"The gate is open: {policy} may be promoted by a person while the pass lasts."
     holds = (f"Do not promote {policy}.", *needs)
     return Message(
@@ -197,7 +197,7 @@ def for_summary(firings: Sequence[FiringLike], *, policy: str, act_within: str =
         title=f"{count(len(firings), 'old firing')} of {policy} found in the log, nothing was done",
         severity="info",
         what_happened=f"Between {moment(first)} and {moment(last)} these rules were broken: {counted}.",
-        how_bad=f"This is the past.{old} The newest: {_sentence(newest.message)}",
+        how_bad=f"This is the past.{old} The newest: {sentence(newest.message)}",
         what_was_done="They were recorded as historical. Nothing was rolled back and nobody was paged.",
         what_to_do=(
             "Nothing now. Read the gate's report before you promote anything that was in control then.",
@@ -231,7 +231,7 @@ def rollback_did_not_take(
             "Check that the service reads the pointer, and that no cache or replica holds the old policy.",
             f"Look for the first decision of {safe} in the log.",
         ),
-        incident=incident, policy=policy, stage=stage, commands=_acknowledge(incident),
+        incident=incident, policy=policy, stage=stage, commands=acknowledging(incident),
     )
 
 
@@ -241,11 +241,11 @@ def for_pause_failed(policy: str, incident: str, *, error: str, at: datetime) ->
         title=f"Training of {policy} could not be paused",
         severity="page",
         what_happened=f"{policy} was rolled back, and pausing its training was tried at {moment(at)} and "
-        f"failed: {_sentence(error)}",
+        f"failed: {sentence(error)}",
         how_bad="It goes on learning from decisions that caused the incident.",
         what_was_done="It is tried again by every `monitor run`.",
         what_to_do=(f"Pause the training of {policy} by hand.", "Mend the cause named above."),
-        incident=incident, policy=policy, commands=_acknowledge(incident),
+        incident=incident, policy=policy, commands=acknowledging(incident),
     )
 
 
@@ -261,7 +261,7 @@ def pass_keeps_failing(
     return Message(
         title=f"monitor schedule: the {name} pass failed {failures} times in a row",
         severity="page",
-        what_happened=f"From {moment(since)} to {moment(until)} no pass worked: {_sentence(error)}",
+        what_happened=f"From {moment(since)} to {moment(until)} no pass worked: {sentence(error)}",
         how_bad=undone,
         what_was_done="It is tried again at every tick; what is missing is done when it works.",
         what_to_do=(
@@ -277,8 +277,8 @@ def channel_is_deaf(channel: str, title: str, *, error: str, since: datetime) ->
     return Message(
         title=f"Pages do not reach {channel}",
         severity="page",
-        what_happened=f"Since {moment(since)} {channel} has not taken a page: {_sentence(title)}",
-        how_bad=f"Whoever looks only there does not know of it. The reason: {_sentence(error)}",
+        what_happened=f"Since {moment(since)} {channel} has not taken a page: {sentence(title)}",
+        how_bad=f"Whoever looks only there does not know of it. The reason: {sentence(error)}",
         what_was_done="It is tried again for three days, and told on the other channels.",
         what_to_do=(
             "See to the alert named above.", f"Mend {channel}; `monitor status` shows what waits for it.",
@@ -309,7 +309,7 @@ def context(message: Mapping[str, Any]) -> str:
 
 def _how_bad(firing: FiringLike) -> str:
     value, limit, gap = apart(firing.value, firing.limit)
-    measured = f"In the window {window(firing.window_start, firing.window_end)} {_rule(firing)}"
+    measured = f"{_when(firing)} {_rule(firing)}"
     if not gap:
         return f"{measured} measured {value}; the limit is {limit}."
     side = "above" if firing.value > firing.limit else "below"
@@ -317,15 +317,30 @@ def _how_bad(firing: FiringLike) -> str:
 
 
 def _steps(firing: FiringLike, action: Action, safe: str, incident: str) -> tuple[str, ...]:
-    look = f"Look at what changed in the window {window(firing.window_start, firing.window_end)}."
+    look = f"Look at what changed {_lower(_when(firing))}."
     if action == "watch" and firing.trigger != "irreversible":
         return (look, "Nothing else yet: it acts by itself when the next windows confirm it.")
     first = {
         "rollback": f"Wait for the message that {_safe(safe)} is in control; if none comes, move it by hand.",
         "observe": f"Decide whether {_safe(safe)} should be in control, and move it if so.",
-    }.get(action, f"Decide now whether {firing.policy_id} may go on; if not, put {_safe(safe)} in control.")
+    }.get(action, f"Decide now whether {firing.policy_id} may go on; {_else(firing.policy_id, safe)}")
     last = ("Acknowledge the incident, so that others see that somebody has it.",) if incident else ()
     return (first, look, *last)
+
+
+def _else(policy: str, safe: str) -> str:
+    if policy == safe:
+        return f"it is the safe policy itself, so if not, run your plant without {policy}."
+    return f"if not, put {_safe(safe)} in control (`monitor override`)."
+
+
+def _when(firing: FiringLike) -> str:
+    known = window(firing.window_start, firing.window_end)
+    return f"In the window {known}" if " to " in known else f"At {known}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _title(firing: FiringLike, verb: str) -> str:
@@ -336,7 +351,8 @@ def _rule(firing: FiringLike) -> str:
     return f"{firing.trigger} ({firing.key})" if firing.key else firing.trigger
 
 
-def _acknowledge(incident: str) -> tuple[str, ...]:
+def acknowledging(incident: str) -> tuple[str, ...]:
+    """The command that says that somebody has an incident."""
     return (f'monitor ack {incident} --by NAME --reason "…"',) if incident else ()
 
 
@@ -352,6 +368,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] if text == _safe("") else text
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """`text` with a full stop where it has no end."""
     text = text.strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."

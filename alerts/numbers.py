@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 DIGITS = 3
 MOST_DIGITS = 9
@@ -40,14 +40,25 @@ def count(n: int, noun: str) -> str:
     return f"{number(n, 15)} {noun}{'' if n == 1 else 's'}"
 
 
+def span(length: timedelta) -> str:
+    """`10 minutes`, `3 hours`, `2 days`: the largest unit that leaves at least two, else the next."""
+    minutes = max(0, round(length / timedelta(minutes=1)))
+    if minutes < 120:
+        return count(minutes, "minute")
+    hours = round(minutes / 60)
+    return count(hours, "hour") if hours < 48 else count(round(hours / 24), "day")
+
+
 def moment(at: datetime) -> str:
     """`2026-01-21 14:00 UTC`; a naive time is UTC."""
     return f"{_utc(at):%Y-%m-%d %H:%M} UTC"
 
 
 def window(start: datetime, end: datetime) -> str:
-    """`2026-01-21 14:00 to 15:00 UTC`; both dates where they differ."""
+    """`2026-01-21 14:00 to 15:00 UTC`; both dates where they differ, one time where it is a moment."""
     start, end = _utc(start), _utc(end)
+    if end - start < timedelta(minutes=1):
+        return moment(start)
     last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
     return f"{start:%Y-%m-%d %H:%M} to {last} UTC"
 

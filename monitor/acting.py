@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from alerts import message as messages
-from alerts.pipeline import enqueue
+from alerts.pipeline import Alert, enqueue
 from alerts.rollback import build, pause_training, roll_back
-from monitor.chain import instant
+from monitor import telling
 from monitor.config import Loaded
 from monitor.incidents import (
     Incident,
@@ -27,6 +27,7 @@ from monitor.incidents import (
 )
 from monitor.journal import Event, Journal
 from monitor.judge import Judged
+from monitor.level import heard
 from monitor.readings import hour_of, matured_after, outcome_hours
 from monitor.triggers import TRIGGERS
 from monitor.triggers.firing import Firing
@@ -53,18 +54,11 @@ class Acting:
         return self.loaded.config.policies.candidate
 
 
-def effective_level(events: Sequence[Event], configured: str) -> str:
-    """What may be done, from the `arm` events in their order and `acting` of monitor.yaml: whichever
-    spoke last. A person's `monitor arm` counts until `acting` in monitor.yaml says something other
-    than it said then; each event keeps what that was as `configured`."""
-    return str(events[-1].body["level"]) if events and _heard(events[-1]) == configured else configured
-
-
 def armed_at(journal: Journal, configured: str, now: datetime) -> datetime:
     """Since when acting is at its effective level. A run that finds monitor.yaml changed, or nothing
     said yet, writes that down: the level holds from now on."""
     events = journal.events("arm")
-    if events and _heard(events[-1]) == configured:
+    if events and heard(events[-1]) == configured:
         return events[-1].at
     body = {"level": configured, "by": "monitor.yaml", "configured": configured}
     journal.append("arm", configured, body, at=now)
@@ -121,7 +115,7 @@ def record(
                     opening(
                         firing.policy_id, firing.trigger, firing.key, firing.window_start, firing.window_end,
                         action=action, did=did, message=firing.message, value=firing.value,
-                        limit=firing.limit, stage=acting.stage,
+                        limit=firing.limit, stage=acting.stage, escalate_only=found.escalate_only,
                         trigger_state={**firing.state, **capture(firing)},
                     ),
                     at=acting.now,
@@ -137,19 +131,23 @@ def settle(journal: Journal, acting: Acting) -> list[str]:
 
     Everything here is keyed by the incident, so repeating it does nothing twice.
     """
-    channels = acting.loaded.config.alerts.channels
-    done = []
-    opened = {e.subject: e for e in journal.events("incident") if e.body.get("status") == "open"}
-    for incident in unresolved(journal.events("incident", "firing", "rollback")):
-        event = opened[incident.id]
+    done: list[str] = []
+    alerts: list[Alert] = []
+    events = {e.subject: e for e in journal.events("incident") if e.body.get("status") == "open"}
+    known = telling.known_incidents(journal)
+    for incident in known.values():
+        event, former = events[incident.id], telling.former_of(incident, known)
+        if incident.status == "resolved":
+            # Nobody is woken for what is over, but the next digest tells it.
+            if event.body.get("escalate_only") and acting.loaded.config.alerts.escalate_only == "digest":
+                alerts.append(telling.over(telling.opened(event, acting.safe, former), incident))
+            continue
         if event.body.get("did") == "rolled_back":
-            done += _roll_back(journal, acting, incident, event)
+            moved, said = _roll_back(journal, acting, incident, event, former)
+            done, alerts = done + moved, alerts + said
         else:
-            told = messages.for_firing(
-                _as_firing(event.body), action=_TOLD[str(event.body.get("did"))],
-                incident=incident.id, stage=str(event.body.get("stage", "")), safe=acting.safe,
-            )
-            enqueue(journal, channels, told, f"{incident.id}:opened", acting.now)
+            alerts.append(telling.opened(event, acting.safe, former))
+    telling.tell(journal, acting.loaded.config.alerts, alerts, acting.now)
     return done
 
 
@@ -163,7 +161,7 @@ def summarise(journal: Journal, acting: Acting) -> None:
         if not told and event.body["historical"] and event.body["confirmed"]:
             by_policy.setdefault(event.subject, []).append(event)
     for policy, events in by_policy.items():
-        summary = messages.for_summary([_as_firing(e.body) for e in events], policy=policy)
+        summary = messages.for_summary([telling.as_firing(e.body) for e in events], policy=policy)
         key = f"summary:{policy}:{events[0].seq}"
         enqueue(journal, acting.loaded.config.alerts.channels, summary, key, acting.now)
 
@@ -181,7 +179,7 @@ def watch(
     those hours; `judged_to` the hours up to which triggers were judged that do not (False) and that do
     (True) wait for rewards to mature: a window is only good once its incident's trigger has judged it.
     """
-    channels = acting.loaded.config.alerts.channels
+    alerts: list[Alert] = []
     for incident in unresolved(journal.events("incident", "firing", "rollback")):
         quiet = judged_to[False]
         if incident.rolled_back_at is not None:
@@ -192,7 +190,7 @@ def watch(
                     incident.policy, incident.rolled_back_to, incident.id, decisions=decisions,
                     since=incident.rolled_back_at, until=acting.now, stage=acting.stage,
                 )
-                enqueue(journal, channels, told, f"{incident.id}:did_not_take", acting.now)
+                alerts.append(Alert(f"{incident.id}:did_not_take", told))
             quiet -= last + 1 if last is not None else since
         trigger = TRIGGERS.get(incident.trigger)
         end = judged_to[bool(trigger and trigger.matures)]
@@ -200,20 +198,20 @@ def watch(
         step = 24 if trigger and trigger.daily else span
         good = (end - hour_of(incident.window_end)) // step
         if may_resolve(incident, good, quiet // span):
-            body = resolving(f"{good} good windows")
-            journal.append(
-                "incident", incident.id, body, at=acting.now, key=f"incident:{incident.id}:resolved"
+            _resolve(journal, acting, incident, f"{good} good windows")
+    telling.tell(journal, acting.loaded.config.alerts, alerts, acting.now)
+
+
+def _resolve(journal: Journal, acting: Acting, incident: Incident, reason: str) -> None:
+    """Close an incident, and tell those who were told of it."""
+    with journal.transaction():
+        key = f"incident:{incident.id}:resolved"
+        journal.append("incident", incident.id, resolving(reason), at=acting.now, key=key)
+        if journal.told_of(incident.id):
+            alert = telling.resolved(incident, reason, acting.now)
+            enqueue(
+                journal, acting.loaded.config.alerts.channels, alert.message, alert.key, acting.now
             )
-
-
-def _heard(event: Event) -> str:
-    """What monitor.yaml said when this `arm` event was written."""
-    return str(event.body.get("configured", event.body["level"]))
-
-
-_TOLD: Mapping[str, messages.Action] = {
-    "observed": "observe", "alerted": "alert", "escalated": "escalate", "watched": "watch",
-}
 
 
 def called_for(found: Judged, candidate: str) -> str:
@@ -241,24 +239,28 @@ def _incident(known: Sequence[Event], firing: Firing) -> Incident | None:
     return next((i for i in unresolved(known) if (i.policy, i.trigger, i.key) == place), None)
 
 
-def _roll_back(journal: Journal, acting: Acting, incident: Incident, event: Event) -> list[str]:
+def _roll_back(
+    journal: Journal, acting: Acting, incident: Incident, event: Event, former: tuple[Incident, ...]
+) -> tuple[list[str], list[Alert]]:
+    """What was done, and the alerts of it."""
     config = acting.loaded.config
     target = build(config.rollback, acting.loaded.folder, acting.environ)
-    stage = str(event.body.get("stage", ""))
     outcome = roll_back(
-        journal, target, incident.id, policy=incident.policy, safe=acting.safe, stage=stage, at=acting.now
-    )
-    told = messages.for_rollback(
-        _as_firing(event.body), status="failed" if outcome.status == "failed" else "done", safe=outcome.safe,
-        at=outcome.at, error=outcome.error, incident=incident.id, stage=stage,
-    )
-    key = f"{incident.id}:{'rollback_failed' if outcome.status == 'failed' else 'rolled_back'}"
-    enqueue(journal, config.alerts.channels, told, key, acting.now)
-    done = [] if outcome.status == "already_done" else [told.title]
-    return done + (_pause(journal, acting, incident) if "pause_training" in config.on_incident else [])
+        journal, target, incident.id, policy=incident.policy, safe=acting.safe,
+        stage=str(event.body.get("stage", "")), at=acting.now,
+    )  # fmt: skip
+    alert = telling.rolled_back(
+        event, status="failed" if outcome.status == "failed" else "done", safe=outcome.safe, at=outcome.at,
+        error=outcome.error, former=former,
+    )  # fmt: skip
+    done = [] if outcome.status == "already_done" else [alert.message.title]
+    if "pause_training" not in config.on_incident:
+        return done, [alert]
+    paused, failed = _pause(journal, acting, incident)
+    return done + paused, [alert, *failed]
 
 
-def _pause(journal: Journal, acting: Acting, incident: Incident) -> list[str]:
+def _pause(journal: Journal, acting: Acting, incident: Incident) -> tuple[list[str], list[Alert]]:
     """Pause the training of what was rolled back; told where it failed, for a person must do it then."""
     config = acting.loaded.config
     assert config.pause_training is not None
@@ -266,17 +268,5 @@ def _pause(journal: Journal, acting: Acting, incident: Incident) -> list[str]:
     status, error = pause_training(journal, target, incident.id, policy=incident.policy, at=acting.now)
     if status == "failed":
         told = messages.for_pause_failed(incident.policy, incident.id, error=error, at=acting.now)
-        enqueue(journal, config.alerts.channels, told, f"{incident.id}:pause_failed", acting.now)
-        return [told.title]
-    return [f"training of {incident.policy} was paused"] if status == "paused" else []
-
-
-def _as_firing(body: Mapping[str, Any]) -> Firing:
-    def number(name: str) -> float:
-        value = body.get(name)
-        return float("nan") if value is None else float(value)
-
-    return Firing(
-        body["trigger"], body["key"], body["policy"], instant(body["window_start"]),
-        instant(body["window_end"]), number("value"), number("limit"), body["message"],
-    )
+        return [told.title], [Alert(f"{incident.id}:pause_failed", told)]
+    return [f"training of {incident.policy} was paused"] if status == "paused" else [], []

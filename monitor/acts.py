@@ -5,20 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alerts.channels import build
+from alerts.delivery import deliver
+from alerts.lifecycle import for_acknowledged
+from alerts.pipeline import enqueue
 from gates.checklist import load as load_checklist
 from gates.checks import CHECKS
 from gates.checks.armed import TRUSTED
 from gates.passes import counts
 from gates.stages import LIVE, ROAD, STAGES, dropped, stage_named
-from monitor.acting import effective_level
+from monitor import telling
 from monitor.chain import file_digest
 from monitor.config import UNITS, ConfigError, Loaded, did_you_mean
 from monitor.incidents import acknowledging, incidents
 from monitor.journal import Journal
+from monitor.level import effective_level
 from monitor.promotion import freezing
 from monitor.verdicts import store_of
 
@@ -33,16 +40,66 @@ def acknowledge(
     journal = Journal(store_of(loaded).journal)
     try:
         known = incidents(journal.events("incident", "firing", "rollback"))
+        pages = telling.open_test_pages(journal, at)
+        if incident in pages:
+            return _acknowledge_test(loaded, journal, incident, by, reason, at)
         if incident not in known:
             raise ConfigError(
-                [f"incident '{incident}' is not known{did_you_mean(incident, known)}; see `monitor status`"]
+                [f"incident '{incident}' is not known{did_you_mean(incident, [*known, *pages])}; "
+                 "see `monitor status`"]
             )
-        body = acknowledging(by, reason, real=real and not accept, accept=accept)
-        journal.append("incident", incident, body, at=at)
+        real = real and not accept
+        body = acknowledging(by, reason, real=real, accept=accept)
+        told = for_acknowledged(
+            incident, known[incident].policy, by=by, reason=reason, at=at, real=real, accepted=accept
+        )
+        with journal.transaction():
+            event = journal.append("incident", incident, body, at=at)
+            if event and journal.told_of(incident):
+                key = f"{incident}:acknowledged:{event.seq}"
+                enqueue(journal, loaded.config.alerts.channels, told, key, at)
     finally:
         journal.close()
     accepted = " and accepted as the new reference" if accept else ""
     return f"incident {incident} acknowledged by {by}{accepted}"
+
+
+def test_page(
+    loaded: Loaded, *, by: str, reason: str, at: datetime, environ: Mapping[str, str]
+) -> list[str]:
+    """Send a test page now; what to tell of it."""
+    settings = loaded.config.alerts
+    store = store_of(loaded)
+    store.create()
+    with Journal(store.journal) as journal:
+        page = telling.test_page(journal, settings, by=by, reason=reason, at=at)
+        report = deliver(journal, build(settings.channels, environ), at)
+    took = [channel for key, channel in report.delivered if key == page]
+    return [
+        f"test page {page} sent to {', '.join(took) or 'nobody yet'}",
+        *(f"not delivered to {f.channel} yet: {f.error}" for f in report.failed if f.key == page),
+        f"acknowledge it with `monitor ack {page} --by NAME --reason \"…\"`",
+    ]
+
+
+def retry_alerts(loaded: Loaded) -> str:
+    """Have every alert that waits, or was given up, tried at the next pass."""
+    store = store_of(loaded)
+    store.create()
+    with Journal(store.journal) as journal:
+        return f"{journal.revive()} alerts are tried again at the next pass"
+
+
+def _acknowledge_test(
+    loaded: Loaded, journal: Journal, page: str, by: str, reason: str, at: datetime
+) -> str:
+    told = for_acknowledged(page, "", by=by, reason=reason, at=at, real=False, accepted=False)
+    told = replace(told, how_bad="It was a test.", what_to_do=())
+    with journal.transaction():
+        body = {"page": page, "status": "acknowledged", "by": by, "reason": reason}
+        journal.append("test_page", page, body, at=at, key=f"test_page:{page}:acknowledged")
+        enqueue(journal, loaded.config.alerts.channels, told, f"{page}:acknowledged", at)
+    return f"test page {page} acknowledged by {by}"
 
 
 def attest(

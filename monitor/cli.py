@@ -326,12 +326,18 @@ def status(
     windows: Annotated[
         int, typer.Option("--windows", min=0, help="Also show which run judged each of the newest N windows.")
     ] = 0,
+    retry_alerts: Annotated[
+        bool, typer.Option("--retry-alerts", help="Try alerts that wait or were given up at the next pass.")
+    ] = False,
 ) -> None:
     """Where things stand: the policy in control, the road of each policy, incidents, alerts that wait."""
+    from monitor import acts
     from monitor import config as configuration
     from monitor.status import lines
 
     loaded = configuration.load(config)
+    if retry_alerts:
+        _say(acts.retry_alerts(loaded))
     for line in lines(loaded, _as_of(as_of), windows, environ=os.environ, colour=_colour()):
         typer.echo(line)
 
@@ -414,6 +420,17 @@ def ack(
             real=not false_alarm, at=_now(),
         )
     )
+
+
+@app.command("test-page")
+def test_page(by: By, reason: Reason, config: ConfigPath = DEFAULT) -> None:
+    """Page the people on call to see whether somebody wakes up; `monitor ack` answers it."""
+    from monitor import acts
+    from monitor import config as configuration
+
+    loaded = configuration.load(config)
+    for line in acts.test_page(loaded, by=by, reason=reason, at=_now(), environ=os.environ):
+        typer.echo(line)
 
 
 @app.command()

@@ -22,13 +22,15 @@ from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
 from gates.passes import counts
-from monitor import __version__, acting, capture, measuring, pii, readings, retention, rules
+from monitor import __version__, acting, capture, measuring, pii, readings, retention, rules, telling
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.config import Config, ConfigError, Loaded
 from monitor.journal import Event, Journal
 from monitor.judge import judge_windows
+from monitor.level import effective_level
 from monitor.log import schema
 from monitor.log.ingest import Account, ingest
+from monitor.report import charts
 from monitor.retention import Pruned
 from monitor.store import Store, has_table, one_at_a_time, opened
 from monitor.sums import baseline as baselines
@@ -106,7 +108,9 @@ def run(
             report.unmet, report.problem = told.unmet, told.problem
         if not dry:
             report.verdict = _stage_verdict(journal, loaded, terms, as_of, news=report.windows > 0)
-            report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
+            telling.escalate(journal, config.alerts, now)
+            channels = build_channels(config.alerts.channels, environ, charts.png)
+            report.delivered = deliver(journal, channels, now)
             journal.beat("run", now)
             report.done += _prune_daily(store, config, frozen, now)
     return report
@@ -127,7 +131,9 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
             report = RunReport(ingest(connection, loaded, as_of=now, now=now))
             terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False, environ=environ)
             _act_on_rows(journal, connection, terms, numbers, report, now)
-        report.delivered = deliver(journal, build_channels(config.alerts.channels, environ), now)
+        telling.escalate(journal, config.alerts, now)
+        channels = build_channels(config.alerts.channels, environ, charts.png)
+        report.delivered = deliver(journal, channels, now)
         journal.beat("fast", now)
     return report
 
@@ -138,7 +144,7 @@ def _terms(
 ) -> acting.Acting:
     configured = loaded.config.acting
     since = now if dry else acting.armed_at(journal, configured, now)
-    level = acting.effective_level(journal.events("arm"), configured)
+    level = effective_level(journal.events("arm"), configured)
     safe = target_of(journal, loaded.config, loaded.config.policies.candidate, now)
     stage = _stage(journal, store, loaded.config, as_of)
     return acting.Acting(loaded, now, level, since, stage, safe, environ)

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -260,6 +260,38 @@ class Journal:
                     _text(key), _text(channel), canonical(plain_json(message)), iso(at),
                 )
             )
+
+    def note_told(self, keys: Iterable[str], at: datetime) -> None:
+        """Note that alerts were told in the message of another: they are not sent on their own any more."""
+        with self.transaction():
+            for key in keys:
+                self._rows(
+                    "INSERT INTO outbox (key, channel, message, at, delivered_at) VALUES (?, '', '{}', ?, ?) "
+                    "ON CONFLICT (key, channel) DO NOTHING",
+                    _text(key), iso(at), iso(at),
+                )
+
+    def told(self, keys: Iterable[str]) -> set[str]:
+        """Which of these alerts are in the outbox, delivered or not."""
+        asked = json.dumps([_text(key) for key in keys])
+        found = self._rows(
+            "SELECT DISTINCT key FROM outbox WHERE key IN (SELECT value FROM json_each(?))", asked
+        )
+        return {key for (key,) in found}
+
+    def told_of(self, incident: str) -> bool:
+        """Whether a message of its own about this incident is in the outbox."""
+        where = "json_extract(message, '$.incident') = ? LIMIT 1"
+        return bool(self._rows(f"SELECT 1 FROM outbox WHERE {where}", incident))
+
+    def paged(self) -> dict[str, tuple[datetime, str]]:
+        """When each incident was first paged, and the title of that page."""
+        rows = self._rows(
+            "SELECT json_extract(message, '$.incident') AS incident, MIN(at), "
+            "json_extract(message, '$.title') FROM outbox WHERE json_extract(message, '$.severity') = 'page' "
+            "AND incident <> '' GROUP BY 1"
+        )
+        return {incident: (instant(at), title) for incident, at, title in rows}
 
     def undelivered(self) -> list[OutboxRow]:
         """Outbox rows no channel has taken yet, oldest first, also those that were given up."""

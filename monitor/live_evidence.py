@@ -17,10 +17,10 @@ from gates import stages
 from gates.checks.radius import NEWEST_DAY
 from gates.passes import last_good
 from monitor import rules
-from monitor.acting import effective_level
 from monitor.conditions import counted
 from monitor.config import Loaded
 from monitor.journal import Journal
+from monitor.level import effective_level
 from monitor.metrics.control import controlled_share
 from monitor.metrics.estimate import Estimate, exact, missing
 from monitor.metrics.intervals import kish_size

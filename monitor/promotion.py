@@ -15,9 +15,9 @@ from gates import passes, stages
 from gates.evidence import Event
 from gates.stages import FULL, LIMITED, LIVE, OFFLINE
 from monitor import rules
-from monitor.acting import effective_level
 from monitor.config import ConfigError, Loaded
 from monitor.journal import Journal
+from monitor.level import effective_level
 from monitor.place import Place, Refused, no_pass, ramp_of, refuse, refuse_after_a_drop, refuse_in_the_past
 from monitor.verdicts import checklists_of, store_of
 

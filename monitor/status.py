@@ -8,10 +8,10 @@ from datetime import datetime
 from alerts.rollback import RollbackError, build
 from gates.stages import instant_of
 from monitor import road_lines
-from monitor.acting import effective_level
 from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
 from monitor.journal import Event, Journal
+from monitor.level import effective_level
 from monitor.readings import closed_end, moment, window_hours
 from monitor.road import KINDS
 from monitor.verdicts import judged_to, store_of
@@ -53,7 +53,10 @@ def lines(
         for row in undelivered:
             error = row.last_error or "not tried yet"
             tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
-            yield f"alert waits for {row.channel} after {tries}: {error}"
+            state = "was given up" if row.dead_at else "waits"
+            yield f"alert {state} for {row.channel} after {tries}: {error}"
+        if any(row.dead_at for row in undelivered):
+            yield "  mend the channel, then `monitor status --retry-alerts`"
         alive = journal.heartbeat("schedule")
         if alive is not None:
             yield f"monitor schedule was last alive at {_when(alive)}"

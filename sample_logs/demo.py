@@ -202,8 +202,8 @@ def _outcome(log: SampleLog, loaded: Loaded, as_of: datetime) -> Outcome:
         firings=firings,
         verdicts=verdicts,
         tables=[table(verdict, width=100).rstrip() for verdict in verdicts],
-        pointer=next(iter(lines(loaded, as_of))),
-        in_control=(build(loaded.config.rollback, loaded.folder).read() or {}).get("policy"),
+        pointer=next(iter(lines(loaded, as_of, environ={}))),
+        in_control=(build(loaded.config.rollback, loaded.folder, {}).read() or {}).get("policy"),
         safe=loaded.config.policies.safe,
     )
 

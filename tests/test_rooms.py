@@ -17,7 +17,7 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
-        *("gating", "measuring", "stateless", "log_cases"),
+        *("gating", "measuring", "stateless", "log_cases", "telling"),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "live_evidence", "evaluate", "promotion", "place", "waiving"),
         *("road", "road_lines", "mining", "day_readings"),
@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/journal.py": {"monitor.chain"},
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
     "monitor/windows.py": {"monitor.journal"},
+    "monitor/level.py": {"monitor.journal"},
     "monitor/target.py": {"gates", "monitor.config", "monitor.journal"},
     "monitor/scenarios.py": {"numpy", "monitor.config", "monitor.metrics"},
     "monitor/conditions.py": {"monitor.config", "monitor.sums"},
@@ -42,6 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/pii.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/retention.py": {"duckdb", "monitor.config", "monitor.store"},
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
+    "monitor/report": {"vl_convert", "monitor.report"},
     "monitor/replay": {"duckdb", "monitor", "gates"},
     "monitor/score": {*STORES, "monitor"},
     "monitor/score/worker.py": set(),
@@ -60,13 +62,15 @@ ROOMS: dict[str, set[str]] = {
         for file in WIRING
     },
     "gates": {"gates", "monitor.metrics.estimate", "monitor.config", "rich"},
-    "alerts": {"alerts", "monitor.chain", "monitor.journal", "rich", "slack_sdk"},
+    "alerts": {"alerts", "monitor.chain", "monitor.journal", "rich", "slack_sdk", "apprise"},
     "checklists": set(),
     "sample_logs": {*STORES, "scipy", "ruamel", "sample_logs", "monitor", "gates", "alerts"},
 }
 # a dependency or module with a home of its own -> the only files that import it
 HOMES: dict[str, set[str]] = {
     "slack_sdk": {"alerts/channels/slack.py"},
+    "apprise": {"alerts/channels/apprise.py"},
+    "vl_convert": {"monitor/report/charts.py"},
     "sqlite3": {"monitor/journal.py"},
     "pydantic": {f"monitor/config/{name}.py" for name in ("log", "models", "reacting", "reading", "values")},
     "ruamel": {"monitor/config/reading.py", "sample_logs/open_bandit.py"},
@@ -79,7 +83,10 @@ HOMES: dict[str, set[str]] = {
     "urllib.request": {"alerts/http.py"},
 }
 # only inside functions: a fast gate
-LAZY = ("scipy", "slack_sdk", "rich", "great_expectations", "pandas", "apscheduler", "diptest")
+LAZY = (
+    *("scipy", "slack_sdk", "apprise", "vl_convert", "rich", "great_expectations", "pandas", "apscheduler"),
+    "diptest",
+)
 NEVER = (
     *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot"),
     *("socket", "requests"),
@@ -92,6 +99,7 @@ CLOCK_CALLS = {
 }
 LOCK_WAIT = {
     "monitor/store.py", "monitor/journal.py", "sample_logs/demo.py", "alerts/rollback/webhook.py",
+    "alerts/delivery.py",
 }
 FILES = sorted(str(p.relative_to(ROOT)) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 

@@ -21,8 +21,6 @@ from monitor.config.models import Config
 from monitor.config.values import ConfigError, Model, did_you_mean
 
 NOT_YET = {
-    "alerts.on_call": "escalation to an on-call list",
-    "alerts.escalate_after": "escalation to an on-call list",
     "baseline.path": "a baseline from a file of its own",
 }
 

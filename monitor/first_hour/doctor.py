@@ -18,7 +18,6 @@ import numpy as np
 from gates.checklist import load as load_checklist
 from gates.stages import OFFLINE, ROAD, STAGES, standing
 from monitor import rules
-from monitor.acting import effective_level
 from monitor.chain import instant
 from monitor.config import Loaded
 from monitor.first_hour import volume
@@ -26,6 +25,7 @@ from monitor.first_hour.complaint import Complaint
 from monitor.first_hour.items import ItemRow, Known, item_rows
 from monitor.first_hour.logs import clock_skew, held_columns, log_quality, maturity, off_policy
 from monitor.journal import Event, Journal
+from monitor.level import effective_level
 from monitor.metrics.estimate import Reading
 from monitor.readings import load, moment, window_hours
 from monitor.store import opened

@@ -45,7 +45,9 @@ def test_open_then_acknowledged_then_resolved_after_three_good_and_quiet_windows
         plant.run(after(hour + 1) + LAG)
         seen.append(known(plant)[0].status)
     assert seen == ["acknowledged", "acknowledged", "resolved", "resolved", "resolved"]
-    assert plant.told() == ["new was rolled back to old"]
+    first, taken, over = plant.told()
+    assert (first, taken) == ("new was rolled back to old", "Ada has it")
+    assert over == f"Resolved: {incident.id}"
 
 
 def test_an_incident_resolves_although_nobody_acknowledged_it(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_an_incident_of_late_rewards_waits_for_windows_that_were_judged(tmp_path
     assert [i.status for i in known(plant)] == ["resolved"]
     resolved = known(plant)[0].resolved_at
     assert resolved == after(54 + 8 + 3) + LAG
-    assert plant.told() == ["reward_drop fired on old"]
+    assert plant.told() == ["reward_drop fired on old", f"Resolved: {known(plant)[0].id}"]
 
 
 def test_a_window_that_trips_again_is_not_a_good_one(tmp_path: Path) -> None:

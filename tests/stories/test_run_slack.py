@@ -23,6 +23,7 @@ class Slack:
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []
         self.statuses: list[int] = []
+        self.ids = False  # whether answers say where the message is, as Slack's do
         slack = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -40,6 +41,8 @@ class Slack:
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 said = {"ok": True} if status == 200 else {"ok": False, "error": "internal_error"}
+                if slack.ids and status == 200:
+                    said |= {"channel": "C0", "ts": f"{len(slack.posted)}.0"}
                 self.wfile.write(json.dumps(said).encode())
 
             def log_message(self, *_: object) -> None: ...

@@ -13,7 +13,7 @@ from scipy import stats
 
 from monitor import acts
 from monitor import config as configuration
-from monitor.acting import armed_at, effective_level
+from monitor.acting import armed_at
 from monitor.config import ConfigError, Loaded
 from monitor.first_hour import volume
 from monitor.first_hour.complaint import Complaint
@@ -22,6 +22,7 @@ from monitor.first_hour.frozen import bin_names
 from monitor.first_hour.items import Known, item_rows
 from monitor.first_hour.logs import clock_skew, log_quality, maturity, placebo
 from monitor.journal import Journal
+from monitor.level import effective_level
 from monitor.log import schema
 from monitor.metrics.estimate import Reading, exact
 from monitor.metrics.sums import Settings, Sums

@@ -245,7 +245,8 @@ def test_a_claimed_row_is_nobody_elses_until_its_claim_runs_out(journal):
 
 
 def test_pages_are_claimed_first_and_what_follows_on_an_incident_waits_for_its_first_message(journal):
-    for key, severity, incident in (("a", "info", ""), ("b", "warning", "x"), ("c", "info", "x"), ("d", "page", "x")):
+    asked = (("a", "info", ""), ("b", "warning", "x"), ("c", "info", "x"), ("d", "page", "x"))
+    for key, severity, incident in asked:
         journal.enqueue(key, "console", {"severity": severity, "incident": incident}, AT)
     assert [claimed(journal) for _ in range(4)] == ["d", "a", "b", None]
     first = next(row for row in journal.undelivered() if row.key == "b")
