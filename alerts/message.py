@@ -215,16 +215,18 @@ def rollback_did_not_take(
     since: datetime,
     until: datetime,
     stage: str = "",
+    cause: str = "",
 ) -> Message:
-    """The pointer says `safe`, and the log still shows decisions that `policy` made after it moved."""
+    """The pointer says `safe`, and the log still shows decisions that `policy` made after it moved. `cause`
+    names what moved it where that was no incident."""
     return Message(
         title=f"Rollback did not take: {policy} still decides",
         severity="page",
         what_happened=(
-            f"{policy} was rolled back to {safe} at {moment(since)}, and it still made "
+            f"{policy} gave way to {safe} at {moment(since)}, and it still made "
             f"{count(decisions, 'decision')} between then and {moment(until)}."
         ),
-        how_bad=f"The service does not follow the rollback: what caused {incident} may still do harm.",
+        how_bad=f"The service does not follow it: what caused {cause or incident} may still do harm.",
         what_was_done=f"Nothing more: the pointer was moved to {safe}, and the service must follow it.",
         what_to_do=(
             f"Put {safe} in control in the service itself, now.",
@@ -308,6 +310,8 @@ def context(message: Mapping[str, Any]) -> str:
 
 
 def _how_bad(firing: FiringLike) -> str:
+    if firing.trigger == "irreversible":
+        return "It cannot be undone."
     value, limit, gap = apart(firing.value, firing.limit)
     measured = f"{_when(firing)} {_rule(firing)}"
     if not gap:

@@ -88,7 +88,8 @@ def dropped(events: Iterable[Event], policy: str, as_of: datetime) -> Event | No
         for e in events
         if e.kind in DROPS
         and e.body.get("policy") == policy
-        and (e.kind == "override" or e.body.get("status") == "done")
+        and e.body.get("status", "done") == "done"
+        and not e.body.get("drill")
         and e.at <= as_of
     ]
     return max(drops, key=_order, default=None)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from alerts import message as messages
 from alerts.pipeline import Alert, enqueue
 from alerts.rollback import build, pause_training, roll_back
+from gates import stages
 from monitor import telling
 from monitor.config import Loaded
 from monitor.incidents import (
@@ -179,7 +180,7 @@ def watch(
     those hours; `judged_to` the hours up to which triggers were judged that do not (False) and that do
     (True) wait for rewards to mature: a window is only good once its incident's trigger has judged it.
     """
-    alerts: list[Alert] = []
+    alerts = _override_did_not_take(journal, acting, controlled)
     for incident in unresolved(journal.events("incident", "firing", "rollback")):
         quiet = judged_to[False]
         if incident.rolled_back_at is not None:
@@ -200,6 +201,25 @@ def watch(
         if may_resolve(incident, good, quiet // span):
             _resolve(journal, acting, incident, f"{good} good windows")
     telling.tell(journal, acting.loaded.config.alerts, alerts, acting.now)
+
+
+def _override_did_not_take(
+    journal: Journal, acting: Acting, controlled: Callable[[str, int], tuple[int, int | None]]
+) -> list[Alert]:
+    """A page where a policy still decides after a person took it out of control."""
+    road = journal.events(*stages.ROAD)
+    fell = stages.dropped(road, acting.candidate, acting.now)
+    if fell is None or fell.kind != "override" or stages.entry(road, acting.candidate, acting.now):
+        return []
+    decisions, last = controlled(acting.candidate, hour_of(fell.at) + 1)
+    if not decisions or last is None:
+        return []
+    name = f"the override of {fell.at:%Y-%m-%d %H:%M} UTC"
+    told = messages.rollback_did_not_take(
+        acting.candidate, str(fell.body.get("safe")), "", decisions=decisions, since=fell.at,
+        until=acting.now, stage=acting.stage, cause=name,
+    )  # fmt: skip
+    return [Alert(f"override:{fell.seq}:did_not_take", told)]
 
 
 def _resolve(journal: Journal, acting: Acting, incident: Incident, reason: str) -> None:

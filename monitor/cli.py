@@ -37,23 +37,19 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help=AS_OF_HELP)]
 By = Annotated[str, typer.Option("--by", help="Your name: it goes into the journal.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why: it goes into the journal.")]
 DEFAULT = Path("monitor.yaml")
+FORESEEN = {"ConfigError": EXIT_USAGE, "StoreError": EXIT_ERROR, "JournalError": EXIT_ERROR}
 
 
 def main() -> None:
     """Run the command line; every foreseen error is one sentence and a defined exit code."""
-    from monitor.config import ConfigError
-    from monitor.journal import JournalError
-    from monitor.store import StoreError
-
     try:
         app()
-    except ConfigError as error:
-        _say(str(error))
-        sys.exit(EXIT_USAGE)
-    except (StoreError, JournalError) as error:
-        _say(str(error))
-        sys.exit(EXIT_ERROR)
     except Exception as error:
+        # By name: their modules are only loaded by the commands that need them.
+        for kind in type(error).__mro__:
+            if kind.__name__ in FORESEEN and kind.__module__.startswith("monitor."):
+                _say(str(error))
+                sys.exit(FORESEEN[kind.__name__])
         if os.environ.get("MONITOR_DEBUG"):
             raise
         first = (str(error).splitlines() or [""])[0]
@@ -422,6 +418,69 @@ def ack(
     )
 
 
+Hold = Annotated[
+    float, typer.Option("--hold", min=0.0, help="With --drill: seconds that the safe policy decides.")
+]
+
+
+@app.command()
+def override(
+    by: By,
+    reason: Reason,
+    to: Annotated[
+        str | None, typer.Option("--to", help="This policy (default: the last good one, else the safe one).")
+    ] = None,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Play it for real, then put back what stood before.")
+    ] = False,
+    hold: Hold = 0.0,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """The button: put the safe policy in control, now. Exit code 4 when it did not take."""
+    _press(config, by, reason, to, "override" if drill else "", hold)
+
+
+@app.command()
+def rollback(
+    by: By,
+    reason: Reason,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Play it for real, then put back what stood before.")
+    ] = False,
+    hold: Hold = 0.0,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Play the automatic rollback (--drill). Real ones are made by `monitor run`."""
+    if not drill:
+        _usage("rollbacks are made by `monitor run`; the button for a person is `monitor override`")
+    _press(config, by, reason, None, "rollback", hold)
+
+
+@app.command("report-irreversible")
+def report_irreversible(
+    decision: Annotated[str, typer.Option("--decision", help="The id of the decision.")],
+    by: By,
+    reason: Reason,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="Who decided (default: the candidate).")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="When it was decided (default: now).")] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """An action that cannot be undone was taken: roll back and page now, before any log holds it."""
+    from monitor import config as configuration
+    from monitor import jobs
+
+    loaded, now = configuration.load(config), _now()
+    told = jobs.report_irreversible(
+        loaded, decision=decision, by=by, reason=reason, policy=policy,
+        decided=_moment("--at", at) if at else now, now=now, environ=os.environ,
+    )
+    for line in told.lines:
+        typer.echo(line)
+    raise typer.Exit(EXIT_ERROR if told.failed else 0)
+
+
 @app.command("test-page")
 def test_page(by: By, reason: Reason, config: ConfigPath = DEFAULT) -> None:
     """Page the people on call to see whether somebody wakes up; `monitor ack` answers it."""
@@ -598,6 +657,47 @@ def demo(
 def version() -> None:
     """The version of this installation."""
     typer.echo(__version__)
+
+
+def _press(config: Path, by: str, reason: str, to: str | None, drill: str, hold: float) -> NoReturn:
+    """The override, or a drill, and what is told of it; a signal during a drill puts back what stood."""
+    import signal
+
+    from alerts.rollback import RollbackError
+    from monitor import button
+    from monitor.config import ConfigError, load_reach
+
+    lacks = [name for name, said in (("--by", by), ("--reason", reason)) if not said.strip()]
+    if lacks:
+        raise ConfigError([f"{name} is empty: this says who and why" for name in lacks])
+    reach, folder, mistakes = load_reach(config)
+    for line in mistakes:
+        _say(f"{line} (not needed now)")
+    hand = button.Hand(by, reason, _now(), os.environ)
+    if not drill:
+        done = button.override(reach, folder, hand, to)
+    else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            done = button.drill(reach, folder, hand, drill, hold)
+        except RollbackError as error:
+            _say(f"nothing was played: what stands now cannot be read: {error}")
+            raise typer.Exit(EXIT_ERROR) from None
+    for line in done.warnings:
+        _say(line)
+    what = f"drill of the {drill}: " if drill else ""
+    if done.error:
+        _say(f"{what}{done.safe} is NOT in control: {done.error}")
+        _say(f"put {done.safe} in control in the service itself, mend the cause, then press again")
+        raise typer.Exit(EXIT_ERROR)
+    took = f"{done.safe} was put in control in place of {done.policy} after {done.seconds:.2f} s"
+    typer.echo(f"{what}{took}, and read back")
+    back = f"{done.policy} comes back by `monitor promote` only"
+    typer.echo(
+        "what stood before is in control again" if drill
+        else f"check in your service that {done.safe} decides now; {back}"
+    )  # fmt: skip
+    raise typer.Exit(0)
 
 
 def _cases(paths: list[Path], config: Path, matrix: bool) -> int:

@@ -7,7 +7,7 @@ judge closed windows in order, act, judge the stage.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,11 +18,24 @@ from alerts import message as messages
 from alerts.channels import build as build_channels
 from alerts.delivery import DeliveryReport, deliver
 from alerts.pipeline import enqueue
+from alerts.rollback import build as build_target
 from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
 from gates.passes import counts
-from monitor import __version__, acting, capture, measuring, pii, readings, retention, rules, telling
+from monitor import (
+    __version__,
+    acting,
+    button,
+    capture,
+    measuring,
+    pii,
+    readings,
+    reports,
+    retention,
+    rules,
+    telling,
+)
 from monitor.breaches import judge_breaches, mark_judged
 from monitor.config import Config, ConfigError, Loaded
 from monitor.journal import Event, Journal
@@ -97,6 +110,7 @@ def run(
             report = RunReport(account, dry=dry)
             terms = _terms(journal, store, loaded, as_of=as_of, now=now, dry=dry, environ=environ)
             if not dry:
+                _by_hand(journal, loaded, terms, report)
                 _act_on_rows(journal, connection, terms, numbers, report, as_of)
             frozen = _baseline(journal, connection, loaded, store, as_of, None if dry else now)
             report.baseline_frozen = frozen is not None and known_baseline(journal) == frozen.hash
@@ -130,6 +144,7 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
             schema.create(connection, config)
             report = RunReport(ingest(connection, loaded, as_of=now, now=now))
             terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False, environ=environ)
+            _by_hand(journal, loaded, terms, report)
             _act_on_rows(journal, connection, terms, numbers, report, now)
         telling.escalate(journal, config.alerts, now)
         channels = build_channels(config.alerts.channels, environ, charts.png)
@@ -138,15 +153,68 @@ def fast(loaded: Loaded, *, now: datetime, environ: Mapping[str, str]) -> RunRep
     return report
 
 
+@dataclass(frozen=True)
+class Told:
+    """What became of a report: lines to tell, and whether the safe policy failed to take control."""
+
+    lines: list[str]
+    failed: bool = False
+
+
+def report_irreversible(
+    loaded: Loaded,
+    *,
+    decision: str,
+    by: str,
+    reason: str,
+    policy: str | None,
+    decided: datetime,
+    now: datetime,
+    environ: Mapping[str, str],
+) -> Told:
+    """Act on an irreversible action that somebody reports, as on a row of the log; waits for no other run and
+    opens no DuckDB file."""
+    store, config = store_of(loaded), loaded.config
+    store.create()
+    who = policy or config.policies.candidate
+    with opened_journal(store) as journal:
+        terms = _terms(journal, store, loaded, as_of=now, now=now, dry=False, environ=environ, look=False)
+        one = reports.Report(decision, reason, min(decided, now), who, by)
+        new = reports.act_on(journal, terms, [one])
+        incident = new[0].body["incident"] if new else ""
+        moves = [e.body for e in journal.events("rollback", subject=incident)] if incident else []
+        channels = build_channels(config.alerts.channels, environ)
+        report = deliver(journal, channels, now)
+    failed = bool(moves) and moves[-1].get("status") == "failed"
+    if not new:
+        lines = [f"decision {decision} was reported before; nothing was done again"]
+    else:
+        did = new[0].body["did"]
+        lines = [f"incident {incident} of {who}: {did.replace('_', ' ')}" if incident else f"recorded: {did}"]
+    lines += [f"rollback failed: {moves[-1]['error']}"] if failed else []
+    lines += [f"alert not delivered to {f.channel} yet: {f.error}" for f in report.failed]
+    return Told(lines, failed)
+
+
+def _by_hand(journal: Journal, loaded: Loaded, terms: acting.Acting, report: RunReport) -> None:
+    """What people and services did beside the log: drills that were cut short, reports of a folder."""
+    target = build_target(loaded.config.rollback, loaded.folder, terms.environ)
+    report.done += button.finish_drills(journal, target, loaded.config.reach, terms.now)
+    folder = loaded.path(loaded.config.reports) if loaded.config.reports else None
+    if folder is not None and folder.is_dir():
+        report.firings += reports.take(journal, terms, folder)
+
+
 def _terms(
     journal: Journal, store: Store, loaded: Loaded, *, as_of: datetime, now: datetime, dry: bool,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str], look: bool = True,
 ) -> acting.Acting:
     configured = loaded.config.acting
     since = now if dry else acting.armed_at(journal, configured, now)
     level = effective_level(journal.events("arm"), configured)
-    safe = target_of(journal, loaded.config, loaded.config.policies.candidate, now)
-    stage = _stage(journal, store, loaded.config, as_of)
+    policies = loaded.config.policies
+    safe = target_of(journal, policies.safe, policies.candidate, now)
+    stage = _stage(journal, store, loaded.config, as_of, look)
     return acting.Acting(loaded, now, level, since, stage, safe, environ)
 
 
@@ -160,6 +228,8 @@ def _act_on_rows(
 ) -> None:
     """Rows that break a single-row rule and were not judged yet: recorded, settled, then marked."""
     found, rows = judge_breaches(connection, terms.loaded.config, as_of)
+    known = reports.reported(journal)
+    found = [j for j in found if not _reported(j.firing, known)]
     look = capture.row_state(connection, terms.loaded.config, _about(terms.loaded, None, numbers))
     report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
     report.done += acting.settle(journal, terms)
@@ -290,12 +360,12 @@ def _stage_verdict(
     return verdict
 
 
-def _stage(journal: Journal, store: Store, config: Config, as_of: datetime) -> str:
-    """The stage the candidate is in: what the journal says, else what the log shows."""
+def _stage(journal: Journal, store: Store, config: Config, as_of: datetime, look: bool) -> str:
+    """The stage the candidate is in: what the journal says, else (where it may `look`) what the log shows."""
     standing = stages.standing(journal.events(*stages.ROAD), config.policies.candidate, as_of)
     if standing is not None:
         return standing.stage
-    if not store.sums.exists():
+    if not look or not store.sums.exists():
         return stages.OFFLINE
     with opened(store.sums, read_only=True) as connection:
         end = readings.closed_end(config, as_of, matured=False)
@@ -368,6 +438,11 @@ def _about(
             "monitor": __version__, "duckdb": duckdb.__version__, "python": platform.python_version(),
         },
     }
+
+
+def _reported(firing: Any, known: Collection[str]) -> bool:
+    """Whether people told of every decision of a firing before the log did."""
+    return firing.trigger == reports.TRIGGER and set(firing.state.get("decision_ids", [""])) <= set(known)
 
 
 def _window_identity(firing: Any) -> str:

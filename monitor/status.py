@@ -8,11 +8,13 @@ from datetime import datetime
 from alerts.rollback import RollbackError, build
 from gates.stages import instant_of
 from monitor import road_lines
+from monitor.button import open_drills
 from monitor.config import Config, Loaded
 from monitor.incidents import unresolved
 from monitor.journal import Event, Journal
 from monitor.level import effective_level
 from monitor.readings import closed_end, moment, window_hours
+from monitor.reports import REJECTED, waiting
 from monitor.road import KINDS
 from monitor.verdicts import judged_to, store_of
 from monitor.windows import judged_windows
@@ -49,6 +51,9 @@ def lines(
             yield f"  {incident.id} ({incident.status}): {incident.message}"
             if incident.status == "open":
                 yield f"    run `monitor ack {incident.id} --by NAME --reason \"…\"`"
+        for name in open_drills(journal):
+            yield f"DRILL {name} WAS CUT SHORT: the next `monitor run` puts back what stood before it"
+        yield from _reports(loaded)
         undelivered = journal.undelivered()
         for row in undelivered:
             error = row.last_error or "not tried yet"
@@ -63,6 +68,18 @@ def lines(
         yield from _ledger(config, runs, as_of, windows)
     finally:
         journal.close()
+
+
+def _reports(loaded: Loaded) -> Iterator[str]:
+    if loaded.config.reports is None:
+        return
+    folder = loaded.path(loaded.config.reports)
+    waits, rejected = waiting(folder)
+    if waits:
+        yield f"{waits} reports of irreversible actions wait in {loaded.config.reports}; run `monitor run`"
+    if rejected:
+        place = f"{loaded.config.reports}/{REJECTED}"
+        yield f"{rejected} reports were not understood: see the reasons beside them in {place}"
 
 
 def _ledger(config: Config, runs: Sequence[Event], as_of: datetime, newest: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
-        *("gating", "measuring", "stateless", "log_cases", "telling"),
+        *("gating", "measuring", "stateless", "log_cases", "telling", "reports"),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "live_evidence", "evaluate", "promotion", "place", "waiving"),
         *("road", "road_lines", "mining", "day_readings"),
@@ -35,7 +35,10 @@ ROOMS: dict[str, set[str]] = {
     "monitor/incidents.py": {"monitor.chain", "monitor.journal"},
     "monitor/windows.py": {"monitor.journal"},
     "monitor/level.py": {"monitor.journal"},
-    "monitor/target.py": {"gates", "monitor.config", "monitor.journal"},
+    "monitor/target.py": {"gates", "monitor.journal"},
+    "monitor/button.py": {
+        "alerts", "gates", "monitor.chain", "monitor.config", "monitor.journal", "monitor.target",
+    },
     "monitor/scenarios.py": {"numpy", "monitor.config", "monitor.metrics"},
     "monitor/conditions.py": {"monitor.config", "monitor.sums"},
     "monitor/schedule.py": {"apscheduler", "monitor", "alerts"},
@@ -99,7 +102,7 @@ CLOCK_CALLS = {
 }
 LOCK_WAIT = {
     "monitor/store.py", "monitor/journal.py", "sample_logs/demo.py", "alerts/rollback/webhook.py",
-    "alerts/delivery.py",
+    "alerts/delivery.py", "monitor/button.py",
 }
 FILES = sorted(str(p.relative_to(ROOT)) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 

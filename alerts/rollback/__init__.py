@@ -103,6 +103,7 @@ def roll_back(
     safe: str,
     stage: str,
     at: datetime,
+    drill: bool = False,
 ) -> RollbackOutcome:
     """Put `safe` in control in place of `policy`, at most once per incident, and read it back.
 
@@ -111,7 +112,7 @@ def roll_back(
     this incident; it goes to the policy that the intent named. A failure is journalled and
     returned, never raised; the next call tries again. Raises JournalError only: where the intent
     cannot be written, nothing is moved, and inside a transaction it is refused, since the intent
-    would not be on disk before the pointer moves.
+    would not be on disk before the pointer moves. A `drill` says so in its events and counts for nothing.
     """
     if journal.in_transaction:
         raise JournalError("a rollback journals its intent first and cannot be part of a transaction")
@@ -122,6 +123,7 @@ def roll_back(
     intent = earlier.get(f"rollback:{incident}:intent")
     safe = str(intent.body["safe"]) if intent else safe
     said: Mapping[str, Any] = {"incident": incident, "policy": policy, "safe": safe, "stage": stage}
+    said = {**said, "drill": True} if drill else said
     if intent is None:
         body = {**said, "status": "intent"}
         journal.append("rollback", incident, body, at=at, key=f"rollback:{incident}:intent")

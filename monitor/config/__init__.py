@@ -12,13 +12,14 @@ from monitor.config.models import (
     Constraint,
     Experiment,
     Period,
+    Reach,
     Scenarios,
     State,
     Training,
     Unit,
 )
 from monitor.config.reacting import Alerts, Channel, Rollback
-from monitor.config.reading import NOT_YET, Loaded, line_of, load, read_yaml
+from monitor.config.reading import NOT_YET, Loaded, line_of, load, load_reach, read_yaml
 from monitor.config.values import UNITS, ConfigError, Model, did_you_mean
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Log",
     "Model",
     "Period",
+    "Reach",
     "Rollback",
     "Scenarios",
     "Source",
@@ -47,5 +49,6 @@ __all__ = [
     "did_you_mean",
     "line_of",
     "load",
+    "load_reach",
     "read_yaml",
 ]

@@ -7,11 +7,11 @@ import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from monitor.config.log import REWARDING, Log
-from monitor.config.reacting import Alerts, PauseTraining, Rollback
+from monitor.config.reacting import Alerts, PauseTraining, Rollback, inside
 from monitor.config.values import (
     Duration,
     Finite,
@@ -209,6 +209,17 @@ class Expectations(Model):
         return self
 
 
+class Reach(Model):
+    """What the override needs of monitor.yaml, and nothing else: it works while other blocks are wrong."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    store: str = "var/monitor"
+    policies: Policies
+    rollback: Rollback = Rollback()
+    alerts: Alerts = Alerts()
+
+
 class Config(Model):
     store: str = "var/monitor"
     policies: Policies
@@ -241,8 +252,14 @@ class Config(Model):
     alerts: Alerts = Alerts()
     expectations: Expectations | None = None
     checklists: str | None = None
+    reports: str | None = None
     retention: Duration | None = None
     pii: list[str] = []
+
+    @field_validator("reports", "store")
+    @classmethod
+    def _inside(cls, value: str | None) -> str | None:
+        return inside(value)
 
     @field_validator("window")
     @classmethod
@@ -409,11 +426,18 @@ class Config(Model):
         return self.expectations.off if self.expectations else None
 
     @property
+    def reach(self) -> Reach:
+        """The part that the override needs."""
+        return Reach.model_construct(
+            store=self.store, policies=self.policies, rollback=self.rollback, alerts=self.alerts
+        )
+
+    @property
     def config_hash(self) -> str:
         """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
         unchanging = {
             *("store", "alerts", "rollback", "on_incident", "pause_training", "acting", "act_within"),
-            *("cooldown", "retention", "pii"),
+            *("cooldown", "retention", "pii", "reports"),
         }
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]

@@ -40,6 +40,13 @@ def _only(model: Model, allowed: set[str]) -> None:
         )  # fmt: skip
 
 
+def inside(value: str | None) -> str | None:
+    """A path that is written to: it lies in the folder of monitor.yaml."""
+    if value is not None and (Path(value).is_absolute() or ".." in Path(value).parts):
+        raise PydanticCustomError("path", "must lie inside the folder of monitor.yaml")
+    return value
+
+
 def _address(value: str | None) -> str | None:
     """An https address without a user or password in it; http only to this machine. It is not repeated where
     it is refused: it may hold a secret."""
@@ -79,9 +86,7 @@ class Target(Model):
     @field_validator("path")
     @classmethod
     def _inside(cls, value: str) -> str:
-        if Path(value).is_absolute() or ".." in Path(value).parts:
-            raise PydanticCustomError("path", "must lie inside the folder of monitor.yaml")
-        return value
+        return str(inside(value))
 
     @field_validator("url", "read_url")
     @classmethod

@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from monitor import suite
 from monitor.config.log import Log, Source
-from monitor.config.models import Config
+from monitor.config.models import Config, Reach
 from monitor.config.values import ConfigError, Model, did_you_mean
 
 NOT_YET = {
@@ -69,6 +69,22 @@ def load(path: Path) -> Loaded:
         except ValueError as error:
             raise ConfigError(str(error).splitlines()) from None
     return loaded
+
+
+def load_reach(path: Path) -> tuple[Reach, Path, list[str]]:
+    """What the override needs of `monitor.yaml`, its folder, and the mistakes of the rest of the file. Raises
+    ConfigError where what it needs is wrong itself."""
+    try:
+        loaded = load(path)
+    except ConfigError as error:
+        document = read_yaml(path)
+        if not isinstance(document, CommentedMap):
+            raise
+        try:
+            return Reach.model_validate(_plain(document)), path.resolve().parent, error.errors
+        except ValidationError:
+            raise error from None
+    return loaded.config.reach, loaded.folder, []
 
 
 def read_yaml(path: Path) -> Any:

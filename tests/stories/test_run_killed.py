@@ -91,8 +91,8 @@ def plant(before: Plant, tmp_path: Path) -> Plant:
 
 
 def all_done_once(plant: Plant, at: datetime = AT + timedelta(minutes=3)) -> None:
-    """One clean run later, when what a killed one was sending may be sent again: every count as if nothing had
-    happened."""
+    """One clean run later, when what a killed one was sending may be sent again: every count as if nothing
+    had happened."""
     plant.run(at)
     decided = plant.query("SELECT COUNT(*), COUNT(DISTINCT decision_id) FROM decisions")
     assert decided == [(ROWS + 1, ROWS + 1)]
