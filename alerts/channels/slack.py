@@ -73,7 +73,7 @@ class SlackChannel:
         at = {"thread_ts": str(thread["ts"])} if thread else {}
         told = self._post(client, token, text=text, blocks=blocks(message, key), **at)
         if told.layout:
-            told = self._post(client, token, text=text, **at)
+            told = self._post(client, token, text=f"{text}\nalert {key}", **at)
         if told.error:
             raise DeliveryError(
                 f"Slack did not take the message for {self._channel}: {told.error}", told.retry_after

@@ -33,7 +33,7 @@ class SlackWebhook:
         except DeliveryError as error:
             if "HTTP 400" not in str(error):
                 raise
-            answer = posted(url, {"text": text}, WHO)
+            answer = posted(url, {"text": f"{text}\nalert {key}"}, WHO)
         if answer.status != 200 or answer.body.strip() != b"ok":
             raise DeliveryError(f"{WHO} did not take the message: its answer is not `ok`")
 

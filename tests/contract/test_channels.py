@@ -142,7 +142,7 @@ def test_a_layout_that_slack_refuses_is_sent_once_more_as_plain_text(slack, chan
     slack.script = [refused, "ok"]
     channel.deliver(MESSAGE.as_dict(), "k")
     assert ["blocks" in body for _, _, body in slack.requests] == [True, False]
-    assert slack.requests[1][2]["text"] == slack.requests[0][2]["text"]
+    assert slack.requests[1][2]["text"] == slack.requests[0][2]["text"] + "\nalert k"
 
 
 def test_plain_text_that_is_refused_too_is_a_failure_after_two_tries(slack, channel):
