@@ -239,7 +239,8 @@ def crash(folder: Path, kills: int, seed: int) -> int:
             hour += 1
             if hour % 10 == 0:
                 done = sum(killed.kills.values())
-                print(f"{done} kills in {hour} hours of log, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+                took = time.monotonic() - begin
+                print(f"{done} kills in {hour} hours of log, {took:.0f} s", file=sys.stderr)
         for late in range(1, 9):  # what Slack did not take is tried until it does
             for plant in plants:
                 plant.once(START + (hour + late) * HOUR + LAG, "run", "", 0.0, typical)

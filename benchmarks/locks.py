@@ -3,9 +3,9 @@
 `python benchmarks/locks.py [--rows 2000000] [--gates 8]` starts a real `monitor schedule`, drops N decisions
 into its folder, and until they are read keeps `--gates` processes of `monitor gate` running and presses
 `monitor override` every few seconds (with priority where it may: the gates alone keep more processors busy
-than there are). Prints how often each ran, how long the longest took beside one that runs alone, and what failed:
-a gate whose exit code is 4 (or that could not open a file), an override of more than a second. Exit code 1
-where something did.
+than there are). Prints how often each ran, how long the longest took beside one that runs alone, and what
+failed: a gate whose exit code is 4 (or that could not open a file), an override of more than a second. Exit
+code 1 where something did.
 """
 
 from __future__ import annotations

@@ -37,11 +37,14 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help=AS_OF_HELP)]
 By = Annotated[str, typer.Option("--by", help="Your name: it goes into the journal.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why: it goes into the journal.")]
 DEFAULT = Path("monitor.yaml")
+PRIVATE = 0o077  # nobody else may read what is written; the pointer alone is opened up by itself
 FORESEEN = {"ConfigError": EXIT_USAGE, "StoreError": EXIT_ERROR, "JournalError": EXIT_ERROR}
 
 
 def main() -> None:
     """Run the command line; every foreseen error is one sentence and a defined exit code."""
+    os.umask(PRIVATE)
+    _guard()
     try:
         app()
     except Exception as error:
@@ -51,10 +54,20 @@ def main() -> None:
                 _say(str(error))
                 sys.exit(FORESEEN[kind.__name__])
         if os.environ.get("MONITOR_DEBUG"):
-            raise
+            import traceback
+
+            _say("".join(traceback.format_exception(error)))
+            sys.exit(EXIT_ERROR)
         first = (str(error).splitlines() or [""])[0]
         _say(f"this should not have happened: {type(error).__name__}: {first}; MONITOR_DEBUG=1 shows where")
         sys.exit(EXIT_ERROR)
+
+
+def _guard() -> None:
+    """Whatever any library logs passes a filter that hides secrets."""
+    from alerts.secrets import guard_logs
+
+    guard_logs(os.environ)
 
 
 @app.command()
@@ -842,7 +855,9 @@ def _width() -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    from alerts.secrets import known, redact
+
+    print(redact(text, known(os.environ)), file=sys.stderr)
 
 
 def _usage(text: str) -> NoReturn:

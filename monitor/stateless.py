@@ -7,7 +7,11 @@ written down nowhere.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,10 +93,30 @@ def gate(
 
 
 @contextmanager
+def _emptied(folder: str) -> Iterator[None]:
+    """Have a signal that ends the process take the folder with it: it holds decisions. DuckDB swallows
+    exceptions of handlers, so the process ends in the handler itself."""
+
+    def end(number: int, _frame: object) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
 def _workplace(loaded: Loaded, given: Given) -> Iterator[tuple[Store, Loaded, Journal]]:
     """A store in a temporary folder, the configuration that points there, and a copy of the journal or an
     empty one: whatever is written goes with the folder."""
-    with tempfile.TemporaryDirectory(prefix="monitor-gate-") as folder:
+    with tempfile.TemporaryDirectory(prefix="monitor-gate-") as folder, _emptied(folder):
         store = Store(Path(folder).resolve())
         store.create()
         if given.journal:

@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 LOCK_WAIT = 30.0
+PRIVATE = 0o700
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -48,8 +49,16 @@ class Store:
         self.baselines = folder / "baselines"
 
     def create(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.baselines.mkdir(exist_ok=True)
+        """Make the folders: nobody else may look into the store. What lies above it is as open as usual, for
+        a service reads the pointer there."""
+        if not self.folder.parent.exists():
+            before = os.umask(0o022)
+            try:
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+            finally:
+                os.umask(before)
+        self.folder.mkdir(mode=PRIVATE, exist_ok=True)
+        self.baselines.mkdir(mode=PRIVATE, exist_ok=True)
 
 
 def quoted(name: str) -> str:

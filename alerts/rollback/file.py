@@ -36,7 +36,7 @@ class PointerFile:
         """
         path = self._confined()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _folder(path.parent)
             _replace(path, json.dumps(dict(pointer), indent=2, allow_nan=False).encode() + b"\n")
         except OSError as error:
             raise RollbackError(f"{path.name} cannot be written: {error.strerror}") from None
@@ -73,6 +73,17 @@ class PointerFile:
                 "name a file inside it"
             )
         return path
+
+
+def _folder(folder: Path) -> None:
+    """Made so that the service may look into it, whatever the umask."""
+    if folder.exists():
+        return
+    before = os.umask(0o022)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def _replace(path: Path, content: bytes) -> None:

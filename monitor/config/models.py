@@ -253,6 +253,7 @@ class Config(Model):
     expectations: Expectations | None = None
     checklists: str | None = None
     reports: str | None = None
+    max_file_bytes: Annotated[int, Field(ge=1)] = 64 << 30
     retention: Duration | None = None
     pii: list[str] = []
 
@@ -437,7 +438,7 @@ class Config(Model):
         """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
         unchanging = {
             *("store", "alerts", "rollback", "on_incident", "pause_training", "acting", "act_within"),
-            *("cooldown", "retention", "pii", "reports"),
+            *("cooldown", "retention", "pii", "reports", "max_file_bytes"),
         }
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]

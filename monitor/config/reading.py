@@ -20,6 +20,8 @@ from monitor.config.log import Log, Source
 from monitor.config.models import Config, Reach
 from monitor.config.values import ConfigError, Model, did_you_mean
 
+MOST_BYTES, MOST_NODES = 1 << 20, 100_000
+SECRET = re.compile(r"xox[a-z]-[\w-]{8}|hooks\.slack\.com/services/|://[^/@\s]+:[^/@\s]+@")
 NOT_YET = {
     "baseline.path": "a baseline from a file of its own",
 }
@@ -50,6 +52,7 @@ def load(path: Path) -> Loaded:
             errors.append(
                 (line, f"key '{dotted}' is not available yet in this version ({what}); remove it")
             )
+    errors += [(line, text) for line, text in _secrets(document)]
     plain = _plain(document)
     for dotted in NOT_YET:
         _drop(plain, dotted.split("."))
@@ -91,6 +94,8 @@ def read_yaml(path: Path) -> Any:
     """A YAML file as ruamel's commented containers, which know their lines: to be read, not changed,
     since the same text is parsed once in a process. Raises ConfigError."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError([f"{path.name}: is larger than {MOST_BYTES >> 20} MiB: it holds only names"])
         text = path.read_text("utf-8")
     except OSError as error:
         raise ConfigError([f"{path.name}: cannot be read: {error.strerror or error}"]) from None
@@ -102,6 +107,8 @@ def read_yaml(path: Path) -> Any:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "is not valid YAML").splitlines()[0]
         raise ConfigError([f"{path.name}:{line}: {problem}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path.name}:1: is nested too deeply"]) from None
     except (YAMLError, ValueError) as error:
         raise ConfigError([f"{path.name}:1: is not valid YAML: {str(error).splitlines()[0]}"]) from None
 
@@ -110,7 +117,34 @@ def read_yaml(path: Path) -> Any:
 def _parsed(text: str) -> Any:
     yaml = YAML(typ="rt")
     yaml.allow_duplicate_keys = False
-    return yaml.load(text)
+    document = yaml.load(text)
+    _counted(document, [MOST_NODES])
+    return document
+
+
+def _counted(node: Any, left: list[int]) -> None:
+    """Raise ValueError for more nodes than a file of this size needs: aliases of aliases multiply."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError(f"it unfolds to more than {MOST_NODES} values")
+    for value in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        _counted(value, left)
+
+
+def _secrets(document: Any) -> Iterator[tuple[int, str]]:
+    """Values that look like a secret: they belong into the environment. They are not repeated."""
+    for at, node in _walk(document):
+        if isinstance(node, str) and SECRET.search(node):
+            dotted = ".".join(str(step) for step in at)
+            said = f"'{dotted}' holds what looks like a secret: secrets come from the environment or a file"
+            yield line_of(document, at), said
+
+
+def _walk(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    yield at, node
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from _walk(value, (*at, key))
 
 
 def line_of(document: Any, location: tuple[Any, ...]) -> int:
@@ -178,7 +212,9 @@ def _describe(document: CommentedMap, detail: ErrorDetails) -> tuple[int, str]:
         return line, f"key '{dotted}' is not known{did_you_mean(str(location[-1]), siblings)}"
     if kind == "missing":
         return line, f"key '{dotted}' is missing; it must be set"
-    shown = None if kind == "address" else detail["input"]  # it may hold a secret
+    shown = detail["input"]
+    if kind == "address" or (isinstance(shown, str) and SECRET.search(shown)):
+        shown = None  # it may hold a secret
     value = f", not {shown!r}" if isinstance(shown, (str, int, float, bool, date)) else ""
     if kind == "model_type":
         return line, f"'{dotted}' must be a mapping of keys{value}"

@@ -115,6 +115,8 @@ def _read(
     connection.execute("BEGIN")
     try:
         stat = path.stat()
+        if stat.st_size > loaded.config.max_file_bytes:
+            raise FileError(f"{name} has {stat.st_size} bytes, more than max_file_bytes allows")
         in_lines = source.format != "parquet" and not compressed(path)
         begin = ledger.start(path, ledger.find(connection, name, source.kind), in_lines=in_lines)
         if begin is None:

@@ -6,7 +6,10 @@ import json
 import math
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -315,3 +318,21 @@ def test_the_json_of_such_a_verdict_is_finite_and_tells_its_scope(made: Plant) -
     assert body["scope"] == "logs"
     assert all(f["value"] is None or math.isfinite(f["value"]) for f in body["findings"])
     assert datetime.fromisoformat(body["as_of"]) and os.sep not in json.dumps(body)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_gate_over_files_that_is_stopped_takes_its_decisions_along(
+    made: Plant, tmp_path: Path, how: signal.Signals
+) -> None:
+    command = made.command("gate", "--logs", str(made.folder / "logs"), "--stage", "shadow")
+    process = subprocess.Popen(
+        command, cwd=made.folder, env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("monitor-gate-*/decisions.duckdb")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(how)
+    assert process.wait(30) == 128 + how
+    assert list(tmp_path.glob("monitor-gate-*")) == []
