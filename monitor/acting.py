@@ -137,12 +137,11 @@ def settle(journal: Journal, acting: Acting) -> list[str]:
     events = {e.subject: e for e in journal.events("incident") if e.body.get("status") == "open"}
     known = telling.known_incidents(journal)
     for incident in known.values():
-        event, former = events[incident.id], telling.former_of(incident, known)
-        if incident.status == "resolved":
-            # Nobody is woken for what is over, but the next digest tells it.
-            if event.body.get("escalate_only") and acting.loaded.config.alerts.escalate_only == "digest":
-                alerts.append(telling.over(telling.opened(event, acting.safe, former), incident))
+        event = events[incident.id]
+        if incident.resolved_at is not None:
+            alerts += telling.over(event, incident, acting.loaded.config.alerts, acting.safe, acting.now)
             continue
+        former = telling.former_of(incident, known)
         if event.body.get("did") == "rolled_back":
             moved, said = _roll_back(journal, acting, incident, event, former)
             done, alerts = done + moved, alerts + said

@@ -6,6 +6,7 @@ waits for nobody. Where the journal cannot be written, it moves first and says s
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,13 +23,14 @@ from alerts.pipeline import enqueue
 from alerts.rollback import RollbackError, RollbackTarget, build, roll_back
 from alerts.rollback.target import moved
 from gates.stages import LIVE, ROAD, standing
-from monitor.chain import iso
+from monitor.chain import instant, iso
 from monitor.config import Reach
 from monitor.journal import Journal, JournalError
 from monitor.target import target_of
 
 BUSY_SECONDS = 0.5
 DELIVERY_SECONDS = 3.0
+SLACK = timedelta(minutes=1)
 Wait = Callable[[float], None]
 
 
@@ -88,7 +90,9 @@ def drill(
         safe = target_of(journal, reach.policies.safe, policy, hand.at)
         name = f"drill-{hand.at:%Y%m%dT%H%M%S}"
         before = target.read() or _before(journal, reach, policy, hand.at)
-        journal.append("drill", policy, {"begun": name, "before": before}, at=hand.at)
+        until = hand.at + timedelta(seconds=hold) + SLACK
+        said = {"begun": name, "before": before, "process": os.getpid(), "until": until}
+        journal.append("drill", policy, said, at=hand.at)
         begin = time.monotonic()
         try:
             if kind == "rollback":
@@ -117,9 +121,11 @@ def drill(
 
 
 def finish_drills(journal: Journal, target: RollbackTarget, reach: Reach, at: datetime) -> list[str]:
-    """Put back what stood before a drill that was killed; what to tell of it."""
+    """Put back what stood before a drill that was killed; what to tell of it. One that still runs is left."""
     told = []
     for name, body in open_drills(journal).items():
+        if _runs(int(body["process"])) and at < instant(str(body["until"])):
+            continue
         error = _put_back(target, body["before"], name, reach.policies.candidate)
         journal.append("drill", reach.policies.candidate, {"ended": name, "error": error}, at=at)
         told.append(f"{name} was cut short: {error or 'what stood before it is in control again'}")
@@ -132,6 +138,16 @@ def open_drills(journal: Journal) -> dict[str, dict[str, Any]]:
     ended = {e.body.get("ended") for e in events}
     begun = (e.body for e in events if "begun" in e.body)
     return {str(body["begun"]): body for body in begun if body["begun"] not in ended}
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _put_back(target: RollbackTarget, before: Mapping[str, Any], name: str, policy: str) -> str:

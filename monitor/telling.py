@@ -27,6 +27,7 @@ TOLD_AS: Mapping[str, messages.Action] = {
     "observed": "observe", "alerted": "alert", "escalated": "escalate", "watched": "watch",
 }  # fmt: skip
 TEST_PAGE_LASTS = timedelta(days=1)
+DIGEST_LOOKS_BACK = timedelta(days=2)
 
 
 def opened(event: Event, safe: str, former: tuple[Incident, ...] = ()) -> Alert:
@@ -39,12 +40,16 @@ def opened(event: Event, safe: str, former: tuple[Incident, ...] = ()) -> Alert:
     return _alert(f"{event.subject}:opened", told, event, former)
 
 
-def over(alert: Alert, incident: Incident) -> Alert:
-    """The alert of an incident that was over before it was told."""
-    if incident.resolved_at is None:
-        return alert
+def over(event: Event, incident: Incident, settings: Alerts, safe: str, now: datetime) -> list[Alert]:
+    """The alert of an incident that is over: nobody is woken for it, but the next digest tells it where it
+    was one for the digest."""
+    if incident.resolved_at is None or now - incident.resolved_at > DIGEST_LOOKS_BACK:
+        return []
+    if settings.escalate_only != "digest" or event.body.get("escalate_only") is not True:
+        return []
+    alert = opened(event, safe)
     said = f"{alert.message.title}, over since {moment(incident.resolved_at)}"
-    return replace(alert, message=replace(alert.message, title=said, commands=()))
+    return [replace(alert, message=replace(alert.message, title=said, commands=()))]
 
 
 def rolled_back(

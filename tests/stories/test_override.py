@@ -158,11 +158,26 @@ def test_a_drill_does_not_put_a_policy_back_that_was_rolled_back_meanwhile(plant
 
     pointer = plant.folder / "var/active_policy.json"
     pointer.write_text(json.dumps({"schema": 1, "policy": "new", "incident": "", "at": "", "stage": ""}))
-    # The pass in between takes the running drill for one that was cut short, and the rollback comes after.
     hand = Hand("Ann", "d", after(10, 15), {})
-    drill(plant.loaded.config.reach, plant.folder, hand, "override", 0, meanwhile)
+    drill(plant.loaded.config.reach, plant.folder, hand, "override", 120, meanwhile)
     found = plant.pointer()
     assert found is not None and found["policy"] == "old" and found["incident"].startswith("new-constraint")
+
+
+def test_a_pass_in_between_does_not_end_a_drill_that_still_runs(plant: Plant) -> None:
+    from monitor.button import Hand, drill
+
+    seen = []
+
+    def meanwhile(_: float) -> None:
+        jobs.fast(plant.loaded, now=after(10, 16), environ={})
+        seen.append((plant.pointer() or {})["policy"])
+
+    pointer = plant.folder / "var/active_policy.json"
+    pointer.write_text(json.dumps({"schema": 1, "policy": "new", "incident": "", "at": "", "stage": ""}))
+    hand = Hand("Ann", "d", after(10, 15), {})
+    drill(plant.loaded.config.reach, plant.folder, hand, "override", 300, meanwhile)
+    assert seen == ["old"] and (plant.pointer() or {})["policy"] == "new"
 
 
 def test_drills_open_the_items_that_ask_for_them(plant: Plant) -> None:
