@@ -39,6 +39,7 @@ PER_HOUR = 40
 EVERY = 2  # hours between two violations
 HARD = 60
 KILLS_AN_HOUR = 8
+LATE_HOURS = 60
 TOKEN = "xoxb-a-token-of-a-benchmark"
 SWITCH = """import json, os, sys
 folder = os.path.dirname(os.path.abspath(__file__))
@@ -241,9 +242,12 @@ def crash(folder: Path, kills: int, seed: int) -> int:
                 done = sum(killed.kills.values())
                 took = time.monotonic() - begin
                 print(f"{done} kills in {hour} hours of log, {took:.0f} s", file=sys.stderr)
-        for late in range(1, 9):  # what Slack did not take is tried until it does
+        for late in range(1, LATE_HOURS):  # what Slack did not take is tried until it does
+            at = START + (hour + late) * HOUR + LAG
             for plant in plants:
-                plant.once(START + (hour + late) * HOUR + LAG, "run", "", 0.0, typical)
+                plant.once(at, "run", "", 0.0, typical)
+            if late > 8 and not any(_waiting(plant.folder) for plant in plants):
+                break
         return told(killed, twin, hour, time.monotonic() - begin)
     finally:
         for server in servers:
@@ -282,6 +286,13 @@ def told(killed: Plant, twin: Plant, hours: int, seconds: float) -> int:
     for what in [w for w, good in checks.items() if not good]:
         print(f"  {what}: see {killed.folder}")
     return 0 if all(checks.values()) else 1
+
+
+def _waiting(folder: Path) -> int:
+    from monitor.journal import Journal
+
+    with Journal(folder / "var/monitor/journal.db") as journal:
+        return len(journal.undelivered())
 
 
 def _state(folder: Path) -> dict[str, Any]:
