@@ -12,7 +12,7 @@ NAMES = (
     "ROLLBACK_WEBHOOK_SECRET", "APPRISE_URLS",
 )
 HIDDEN = "[secret]"
-SHORTEST = 6
+SHORTEST, LONG_PART = 6, 16
 
 
 class SecretError(Exception):
@@ -40,14 +40,15 @@ def secret(environ: Mapping[str, str], name: str) -> str:
 
 
 def known(environ: Mapping[str, str]) -> list[str]:
-    """The secrets that are set, longest first, and their last parts where they are addresses."""
+    """The secrets that are set, longest first; of addresses also their passwords and long parts."""
     found = set()
     for name in NAMES:
         try:
             value = secret(environ, name)
         except SecretError:
             continue
-        found |= {value, *(part for part in re.split(r"[,/?&=@:]+", value) if len(part) >= 16)}
+        found |= {value, *(part for part in re.split(r"[,/?&=@:]+", value) if len(part) >= LONG_PART)}
+        found |= {word for pair in re.findall(r"://([^/@,]+)@", value) for word in pair.split(":")[1:]}
     return sorted((s for s in found if len(s) >= SHORTEST), key=len, reverse=True)
 
 

@@ -58,6 +58,8 @@ class Store:
             finally:
                 os.umask(before)
         self.folder.mkdir(mode=PRIVATE, exist_ok=True)
+        if self.folder.stat().st_mode & 0o077:
+            self.folder.chmod(PRIVATE)
         self.baselines.mkdir(mode=PRIVATE, exist_ok=True)
 
 

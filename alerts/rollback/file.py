@@ -51,7 +51,7 @@ class PointerFile:
             return None
         except OSError as error:
             raise RollbackError(f"{path.name} cannot be read: {error.strerror}") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RollbackError(f"{path.name} is not JSON; it does not say which policy controls") from None
         if not isinstance(pointer, dict) or pointer.get("schema") != 1:
             raise RollbackError(f"{path.name} is not a pointer of schema 1")

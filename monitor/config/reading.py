@@ -21,7 +21,10 @@ from monitor.config.models import Config, Reach
 from monitor.config.values import ConfigError, Model, did_you_mean
 
 MOST_BYTES, MOST_NODES = 1 << 20, 100_000
-SECRET = re.compile(r"xox[a-z]-[\w-]{8}|hooks\.slack\.com/services/|://[^/@\s]+:[^/@\s]+@")
+SECRET = re.compile(
+    r"xox[a-z]-[\w-]{8}|hooks\.slack\.com/services/|://[^/@\s]+@|[?&][\w-]*(?:token|key|secret|password)=",
+    re.IGNORECASE,
+)
 NOT_YET = {
     "baseline.path": "a baseline from a file of its own",
 }
@@ -66,6 +69,11 @@ def load(path: Path) -> Loaded:
         raise ConfigError([f"{path.name}:{line}: {text}" for line, text in unique])
     assert config is not None
     loaded = Loaded(config=config, folder=path.resolve().parent)
+    for key, place in (("store", config.store), ("reports", config.reports)):
+        if place and not loaded.path(place).resolve().is_relative_to(loaded.folder):
+            line = line_of(document, (key,))
+            said = f"'{key}' leads out of the folder of monitor.yaml by a link"
+            raise ConfigError([f"{path.name}:{line}: {said}"])
     if config.expectations and config.expectations.suite:
         try:
             suite.read(loaded.path(config.expectations.suite), suite.columns(config))

@@ -95,7 +95,9 @@ class JsonLines:
             return None
         cell = quoted(column.name)
         path = literal(_json_path(column.paths[0]))
-        return f"(left({cell}, 1) IN ('{{', '[') AND json_type(raw, {path}) IN ('OBJECT', 'ARRAY'))"
+        # Only where the line is JSON: what was salvaged from another one may begin with a bracket too.
+        kind = f"CASE WHEN bad IS NULL THEN json_type(raw, {path}) END"
+        return f"(left({cell}, 1) IN ('{{', '[') AND coalesce({kind} IN ('OBJECT', 'ARRAY'), false))"
 
 
 class Csv:

@@ -17,8 +17,11 @@ from typing import Any
 
 import pytest
 
+from alerts.rollback import RollbackError
+from alerts.rollback.file import PointerFile
 from alerts.secrets import NAMES, Redacting, known, redact
 from monitor import config as configuration
+from monitor.store import Store
 from tests.stories.building import CONFIG, Plant, after, logged, rows
 
 SECRETS = {
@@ -139,7 +142,7 @@ def test_secrets_come_from_files_too_and_short_ones_hide_nothing_else(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "value", ["xoxb-123456789-abc", "https://hooks.slack.com/services/T/B/xyz", "https://a:bcd@x.org"]
+    "value", ["xoxb-123456789-abc", "https://hooks.slack.com/services/T/B/xyz", "https://a:bcd@x.org", "https://x.org/?token=abcdef"]
 )
 @pytest.mark.parametrize("place", ["channel", "url", "unknown", "candidate"])
 def test_a_secret_in_monitor_yaml_is_refused_and_not_repeated(tmp_path: Path, value: str, place: str) -> None:
@@ -179,6 +182,35 @@ def test_nothing_is_written_outside_the_folder_of_monitor_yaml(tmp_path: Path, k
     path.write_text(json.dumps(CONFIG | {"log": logged(CONFIG), key: place}))
     with pytest.raises(configuration.ConfigError, match="must lie inside the folder"):
         configuration.load(path)
+
+
+@pytest.mark.parametrize("key", ["store", "reports"])
+def test_a_link_does_not_lead_writing_out_of_the_folder_either(tmp_path: Path, key: str) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/link").symlink_to(tmp_path)
+    path = tmp_path / "here/monitor.yaml"
+    path.write_text(json.dumps(CONFIG | {"log": logged(CONFIG), key: "link/x"}))
+    with pytest.raises(configuration.ConfigError, match=f"'{key}' leads out of the folder"):
+        configuration.load(path)
+
+
+def test_a_store_of_before_is_closed_to_others(tmp_path: Path) -> None:
+    store = Store(tmp_path / "var/monitor")
+    store.create()
+    store.folder.chmod(0o755)
+    store.create()
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+
+
+def test_a_pointer_nested_beyond_reason_is_refused_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("[" * 100_000)
+    with pytest.raises(RollbackError, match="is not JSON"):
+        PointerFile(Path("p.json"), tmp_path).read()
+
+
+def test_a_short_password_of_an_address_is_hidden_too() -> None:
+    found = known({"APPRISE_URLS": "mailto://me:short1@mail.org,json://x@y.org/abc"})
+    assert redact("login with short1 failed", found) == "login with [secret] failed"
 
 
 BOMBS = {
