@@ -76,7 +76,10 @@ def resolved(incident: Incident, reason: str, at: datetime) -> Alert:
 def tell(journal: Journal, settings: Alerts, alerts: Iterable[Alert], now: datetime) -> None:
     """Put what is left of the alerts after every stage of the pipeline into the outbox."""
     asked = list(alerts)
-    send(journal, settings.channels, asked, _state(journal, settings, asked, now), now)
+    told = journal.told(a.key for a in asked)
+    if all(a.key in told for a in asked):
+        return  # as in most passes: what the journal says need not be looked at
+    send(journal, settings.channels, asked, _state(journal, settings, asked, told, now), now)
 
 
 def escalate(journal: Journal, settings: Alerts, now: datetime) -> None:
@@ -153,7 +156,9 @@ def _alert(key: str, told: Message, event: Event, former: tuple[Incident, ...]) 
     )  # fmt: skip
 
 
-def _state(journal: Journal, settings: Alerts, alerts: list[Alert], now: datetime) -> State:
+def _state(
+    journal: Journal, settings: Alerts, alerts: list[Alert], told: set[str], now: datetime
+) -> State:
     events = journal.events(*ABOUT)
     waiting = unresolved(events)
     taken = {i.policy: i.id for i in waiting if i.rolled_back_at is not None}
@@ -163,7 +168,7 @@ def _state(journal: Journal, settings: Alerts, alerts: list[Alert], now: datetim
         if fell is not None and fell.kind == "override" and stages.entry(road, policy, now) is None:
             taken[policy] = fell.subject
     return State(
-        told=journal.told(a.key for a in alerts), rolled_back=taken,
+        told=told, rolled_back=taken,
         unread={i.policy for i in waiting if i.trigger in OF_THE_LOG},
         digest=_digest_at(settings, now) if settings.escalate_only == "digest" else None,
         on_call=settings.on_call,
