@@ -2,10 +2,9 @@
 
 `python benchmarks/locks.py [--rows 2000000] [--gates 8]` starts a real `monitor schedule`, drops N decisions
 into its folder, and until they are read keeps `--gates` processes of `monitor gate` running and presses
-`monitor override` every few seconds (with priority where it may: the gates alone keep more processors busy
-than there are). Prints how often each ran, how long the longest took beside one that runs alone, and what
-failed: a gate whose exit code is 4 (or that could not open a file), an override of more than a second. Exit
-code 1 where something did.
+`monitor override` every few seconds. Prints how often each ran, how long the longest took beside one that
+runs alone, and what failed: a gate whose exit code is 4 (or that could not open a file), an override of more
+than a second. Exit code 1 where something did.
 """
 
 from __future__ import annotations
@@ -114,9 +113,8 @@ def _gates(folder: Path, seen: Seen, stop: threading.Event) -> None:
 
 
 def _button(folder: Path, seen: Seen, stop: threading.Event) -> None:
-    """Pressed with priority, as on a machine that is not busy with eight gates on two cores beside it."""
     while not stop.is_set():
-        seconds, code, told = _timed(folder, "override", "--by", "benchmark", "--reason", "busy", nice=True)
+        seconds, code, told = _timed(folder, "override", "--by", "benchmark", "--reason", "busy")
         seen.seconds.append(seconds)
         if code or "does not hold" in told:
             seen.wrong.append(f"override: exit code {code}: {told.splitlines()[-1] if told else ''}")
@@ -157,12 +155,9 @@ def _log(path: Path, rows: int, first: int, begin: datetime) -> None:
     os.replace(f"{path}.tmp", path)
 
 
-def _timed(folder: Path, *arguments: str, nice: bool = False) -> tuple[float, int, str]:
+def _timed(folder: Path, *arguments: str) -> tuple[float, int, str]:
     begin = time.perf_counter()
-    lift = ["nice", "-n", "-10"] if nice and os.geteuid() == 0 else []
-    done = subprocess.run(
-        [*lift, *_command(*arguments)], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(_command(*arguments), cwd=folder, capture_output=True, text=True, check=False)
     return time.perf_counter() - begin, done.returncode, done.stderr
 
 
