@@ -1,14 +1,17 @@
-"""`monitor override`: a person puts the safe policy in control, now. And the drills of both ways back.
+"""`monitor override`: a person puts the safe policy in control, now.
 
 Opens `monitor.yaml`, the journal and the rollback's target, never a DuckDB file and never the run lock: it
-waits for nobody. Where the journal cannot be written, it moves first and says so.
+waits for nobody. Where the journal cannot be written, the intent is left in a file beside it and the pointer
+moves all the same; the next pass takes the file into the journal. A press that was cut short is finished
+there too.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,20 +21,20 @@ from typing import Any
 from alerts import button as messages
 from alerts.channels import build as build_channels
 from alerts.delivery import deliver
-from alerts.message import Message
 from alerts.pipeline import enqueue
-from alerts.rollback import RollbackError, RollbackTarget, build, roll_back
-from alerts.rollback.target import moved
-from gates.stages import LIVE, ROAD, standing
-from monitor.chain import instant, iso
+from alerts.rollback import RollbackError, RollbackTarget, build
+from alerts.rollback.target import moved, pointer_to
+from gates.stages import DROPS, ENTRIES, ROAD, standing
+from monitor.chain import canonical, instant, plain_json
 from monitor.config import Reach
-from monitor.journal import Journal, JournalError
+from monitor.journal import Event, Journal, JournalError
 from monitor.target import target_of
 
 BUSY_SECONDS = 0.5
 DELIVERY_SECONDS = 3.0
-SLACK = timedelta(minutes=1)
-Wait = Callable[[float], None]
+# How long a press may be under way before a pass takes it for cut short, where its process still runs.
+UNDER_WAY = timedelta(minutes=5)
+LEFT = "override-*.json"
 
 
 @dataclass(frozen=True)
@@ -60,87 +63,156 @@ def override(reach: Reach, folder: Path, hand: Hand, to: str | None = None) -> P
     """Put `to`, else the last good policy, else the safe one in control in place of the candidate."""
     begin = time.monotonic()
     policy, warnings = reach.policies.candidate, []
+    name = f"override-{hand.at:%Y%m%dT%H%M%S}"
     with _journal(reach, folder) as journal:
-        safe = to or _target(journal, reach, policy, hand.at)
-        said = {"policy": policy, "safe": safe, "by": hand.by, "reason": hand.reason, "button_at": hand.at}
-        warnings += _written(journal, "override", policy, {**said, "status": "intent"}, hand.at)
+        safe, stage = to or _target(journal, reach, policy, hand.at), stage_of(journal, policy, hand.at)
+        said = {
+            "button": name, "policy": policy, "safe": safe, "stage": stage, "by": hand.by,
+            "reason": hand.reason, "button_at": hand.at, "process": os.getpid(),
+        }  # fmt: skip
+        try:
+            _intend(journal, name, said, hand.at)
+        except JournalError as shut:
+            left = _left(reach, folder, name, said)
+            warnings.append(f"the journal does not hold this yet: {shut}; {left}")
+            journal = None
         target = build(reach.rollback, folder, hand.environ)
-        name = f"override-{hand.at:%Y%m%dT%H%M%S}"
-        stage = _stage(journal, policy, hand.at)
-        error = moved(target, _pointer(safe, stage, policy, name, hand.at), began=False)
+        error = moved(target, pointer_to(safe, stage=stage, previous=policy, incident=name, at=hand.at))
         seconds = time.monotonic() - begin
-        done = {**said, "status": "failed" if error else "done", "seconds": seconds}
-        at = hand.at + timedelta(seconds=seconds)
-        told = messages.for_override(policy, safe, by=hand.by, reason=hand.reason, at=at, error=error)
-        warnings += _written(journal, "override", policy, done | ({"error": error} if error else {}), at)
-        warnings += _told(journal, reach, told, name, at, hand.environ)
+        if journal is not None:
+            try:
+                _end(journal, reach, target, said, error, seconds, hand.at + timedelta(seconds=seconds))
+                warnings += sent(journal, reach, name, hand.at, hand.environ)
+            except JournalError as broken:
+                warnings.append(f"the journal does not hold the outcome: {broken}; the next pass writes it")
     return Pressed(policy, safe, error, seconds, warnings)
 
 
-def drill(
-    reach: Reach, folder: Path, hand: Hand, kind: str, hold: float, wait: Wait = time.sleep
-) -> Pressed:
-    """Play the override, or the automatic rollback, for real: the safe policy takes control, is read back,
-    stays for `hold` seconds, and what stood before is put back, also when the wait is interrupted. It is no
-    incident and no drop. Raises JournalError, and RollbackError where what stands cannot be read."""
-    policy = reach.policies.candidate
-    with Journal(_place(reach, folder), busy_seconds=BUSY_SECONDS) as journal:
-        target = build(reach.rollback, folder, hand.environ)
-        finish_drills(journal, target, reach, hand.at)
-        safe = target_of(journal, reach.policies.safe, policy, hand.at)
-        name = f"drill-{hand.at:%Y%m%dT%H%M%S}"
-        before = target.read() or _before(journal, reach, policy, hand.at)
-        until = hand.at + timedelta(seconds=hold) + SLACK
-        said = {"begun": name, "before": before, "process": os.getpid(), "until": until}
-        journal.append("drill", policy, said, at=hand.at)
-        begin = time.monotonic()
-        try:
-            if kind == "rollback":
-                stage = _stage(journal, policy, hand.at)
-                outcome = roll_back(
-                    journal, target, name, policy=policy, safe=safe, stage=stage, at=hand.at, drill=True
-                )
-                error = outcome.error
-            else:
-                error = moved(target, _pointer(safe, "", policy, name, hand.at), began=False)
-            seconds = time.monotonic() - begin
-            if not error:
-                wait(hold)
-        finally:
-            back = _put_back(target, before, name, policy)
-            journal.append("drill", policy, {"ended": name, "error": back}, at=hand.at)
-        body = {
-            "drill": kind, "policy": policy, "safe": safe, "by": hand.by, "reason": hand.reason,
-            "button_at": hand.at, "pointer_at": hand.at + timedelta(seconds=seconds), "seconds": seconds,
-            "pointer_read_back": not error, "first_safe_decision": None,
-        }  # fmt: skip
-        journal.append("drill", policy, body, at=hand.at + timedelta(seconds=seconds))
-        told = messages.for_drill(kind, policy, safe, seconds=seconds, error=error or back, by=hand.by)
-        warnings = _told(journal, reach, told, name, hand.at, hand.environ)
-    return Pressed(policy, safe, error or back, seconds, warnings)
-
-
-def finish_drills(journal: Journal, target: RollbackTarget, reach: Reach, at: datetime) -> list[str]:
-    """Put back what stood before a drill that was killed; what to tell of it. One that still runs is left."""
+def finish_overrides(
+    journal: Journal, target: RollbackTarget, reach: Reach, folder: Path, at: datetime
+) -> list[str]:
+    """Take what presses left in files into the journal, and finish each press that was cut short: the pointer
+    is read, and moved where it does not carry it yet. Nothing is moved where the policy was promoted, or lost
+    control, since. What to tell of it."""
+    for path in left_behind(reach, folder):
+        said = _read(path)
+        if said is not None:
+            _intend(journal, str(said["button"]), said, instant(str(said["button_at"])))
+            path.unlink()
+        else:
+            path.replace(path.with_name(f"{path.name}.rejected"))
     told = []
-    for name, body in open_drills(journal).items():
-        if _runs(int(body["process"])) and at < instant(str(body["until"])):
+    for name, event in open_overrides(journal).items():
+        said = event.body
+        if runs(int(said["process"])) and at - event.at < UNDER_WAY:
             continue
-        error = _put_back(target, body["before"], name, reach.policies.candidate)
-        journal.append("drill", reach.policies.candidate, {"ended": name, "error": error}, at=at)
-        told.append(f"{name} was cut short: {error or 'what stood before it is in control again'}")
+        safe, stage, policy = (str(said[key]) for key in ("safe", "stage", "policy"))
+        pointer = pointer_to(safe, stage=stage, previous=policy, incident=name, at=event.at)
+        if _moved_on(journal, event):
+            body = {**said, "status": "superseded"}
+            journal.append("override", event.subject, body, at=at, key=f"override:{name}:done")
+            told.append(f"{name} was cut short, and what was decided since stands")
+            continue
+        error = moved(target, pointer, began=True)
+        _end(journal, reach, target, said, error, None, at)
+        told.append(f"{name} was cut short: {error or f'{safe} is in control'}")
     return told
 
 
-def open_drills(journal: Journal) -> dict[str, dict[str, Any]]:
-    """Drills that began and did not end, by name."""
-    events = journal.events("drill")
-    ended = {e.body.get("ended") for e in events}
-    begun = (e.body for e in events if "begun" in e.body)
-    return {str(body["begun"]): body for body in begun if body["begun"] not in ended}
+def open_overrides(journal: Journal) -> dict[str, Event]:
+    """Presses whose intent stands in the journal without what came of it, by name."""
+    events = [e for e in journal.events("override") if "button" in e.body]
+    ended = {e.body["button"] for e in events if e.body.get("status") != "intent"}
+    return {str(e.body["button"]): e for e in events if e.body["button"] not in ended}
 
 
-def _runs(process: int) -> bool:
+def left_behind(reach: Reach, folder: Path) -> list[Path]:
+    """Files of presses that found the journal shut, oldest first."""
+    return sorted((folder / reach.store).glob(LEFT))
+
+
+def _intend(journal: Journal | None, name: str, said: Mapping[str, Any], at: datetime) -> None:
+    if journal is None:
+        raise JournalError("it cannot be opened")
+    body = {**said, "status": "intent"}
+    journal.append("override", str(said["policy"]), body, at=at, key=f"override:{name}:intent")
+
+
+def _end(
+    journal: Journal,
+    reach: Reach,
+    target: RollbackTarget,
+    said: Mapping[str, Any],
+    error: str,
+    seconds: float | None,
+    at: datetime,
+) -> None:
+    """What came of a press and the message of it, both or neither. `seconds` is None where a pass found out
+    later than the press; it is told as of then."""
+    name, policy, safe = str(said["button"]), str(said["policy"]), str(said["safe"])
+    body = {**said, "status": "failed" if error else "done", "seconds": seconds}
+    if error:
+        body["error"] = error
+    told = messages.for_override(
+        policy, safe, by=str(said["by"]), reason=str(said["reason"]), at=at, error=error,
+        stands=_stands(target) if error else "",
+    )  # fmt: skip
+    with journal.transaction():
+        journal.append("override", policy, body, at=at, key=f"override:{name}:done")
+        enqueue(journal, reach.alerts.channels, told, name, at)
+
+
+def _stands(target: RollbackTarget) -> str:
+    """Who controls after a press that did not take, as far as that can be read."""
+    try:
+        standing = target.read() if target.reads else None
+    except Exception as error:  # the button tells what it knows, whatever a target does
+        why = error if isinstance(error, RollbackError) else type(error).__name__
+        return f"Who controls now could not be read back: {why}"
+    who = (standing or {}).get("policy")
+    return f"{who} is in control, as read back." if who else "Who controls now cannot be read back."
+
+
+def _moved_on(journal: Journal, press: Event) -> bool:
+    """Whether the policy was promoted, or lost control otherwise, after the press."""
+    return any(
+        e.at > press.at and e.body.get("status", "done") == "done"
+        and not e.body.get("drill")
+        and (e.subject if e.kind in ENTRIES else e.body.get("policy")) == press.subject
+        for e in journal.events(*ENTRIES, *DROPS)
+    )  # fmt: skip
+
+
+def _left(reach: Reach, folder: Path, name: str, said: Mapping[str, Any]) -> str:
+    """Leave the press in a file for the next pass; what to say of it."""
+    place = folder / reach.store / f"{name}.json"
+    draft = place.with_suffix(".tmp")
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(canonical(plain_json(said)))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, place)
+    except OSError as error:
+        return f"nor could it be left in a file ({error.strerror}): press again when it can be written"
+    return "the next `monitor run` writes it down and tells it"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a press left; None where it is no press."""
+    try:
+        said = json.loads(path.read_bytes())
+        texts = ("policy", "safe", "stage", "by", "reason", "button")
+        whole = all(isinstance(said[key], str) for key in texts) and isinstance(said["process"], int)
+        instant(said["button_at"])
+        return said if whole else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def runs(process: int) -> bool:
+    """Whether a process with this number is there."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -150,30 +222,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _put_back(target: RollbackTarget, before: Mapping[str, Any], name: str, policy: str) -> str:
-    """The error of putting back what stood before; nothing is done where something else took over since."""
-    try:
-        standing = target.read()
-    except RollbackError as error:
-        return str(error)
-    if standing is not None and standing.get("incident", name) != name:
-        return ""
-    return moved(target, before, began=False)
-
-
-def _pointer(safe: str, stage: str, policy: str, name: str, at: datetime) -> dict[str, Any]:
-    who = {"policy": safe, "stage": stage, "previous": policy}
-    return {"schema": 1, **who, "incident": name, "at": iso(at)}
-
-
-def _before(journal: Journal, reach: Reach, policy: str, at: datetime) -> dict[str, Any]:
-    """A pointer to who controls where there is none yet: the candidate where it is live, or the incumbent."""
-    stage = _stage(journal, policy, at)
-    who = policy if stage in LIVE else reach.policies.incumbent
-    return _pointer(who, stage, reach.policies.safe, "", at)
-
-
-def _stage(journal: Journal | None, policy: str, at: datetime) -> str:
+def stage_of(journal: Journal | None, policy: str, at: datetime) -> str:
+    """The stage a policy stands in, empty where nothing says."""
     if journal is None:
         return ""
     try:
@@ -190,14 +240,15 @@ def _target(journal: Journal | None, reach: Reach, policy: str, at: datetime) ->
         return reach.policies.safe
 
 
-def _place(reach: Reach, folder: Path) -> Path:
+def journal_at(reach: Reach, folder: Path) -> Path:
+    """Where the journal lies."""
     return folder / reach.store / "journal.db"
 
 
 @contextmanager
 def _journal(reach: Reach, folder: Path) -> Iterator[Journal | None]:
     try:
-        journal = Journal(_place(reach, folder), busy_seconds=BUSY_SECONDS)
+        journal = Journal(journal_at(reach, folder), busy_seconds=BUSY_SECONDS)
     except JournalError:
         yield None
         return
@@ -207,34 +258,10 @@ def _journal(reach: Reach, folder: Path) -> Iterator[Journal | None]:
         journal.close()
 
 
-def _written(
-    journal: Journal | None, kind: str, subject: str, body: Mapping[str, Any], at: datetime
+def sent(
+    journal: Journal, reach: Reach, key: str, at: datetime, environ: Mapping[str, str]
 ) -> list[str]:
-    try:
-        if journal is None:
-            raise JournalError("it cannot be opened")
-        journal.append(kind, subject, body, at=at)
-    except JournalError as error:
-        return [f"the journal does not hold this: {error}; press again when it can be written"]
-    return []
-
-
-def _told(
-    journal: Journal | None,
-    reach: Reach,
-    message: Message,
-    key: str,
-    at: datetime,
-    environ: Mapping[str, str],
-) -> list[str]:
-    """Into the outbox and, in bounded time, out; what was not delivered is tried by the next pass."""
-    if journal is None:
-        return []
-    try:
-        enqueue(journal, reach.alerts.channels, message, key, at)
-        report = deliver(
-            journal, build_channels(reach.alerts.channels, environ), at, seconds=DELIVERY_SECONDS
-        )
-    except JournalError as error:
-        return [f"nobody was told: {error}"]
+    """Empty the outbox in bounded time; what was not delivered is tried by the next pass."""
+    channels = build_channels(reach.alerts.channels, environ)
+    report = deliver(journal, channels, at, seconds=DELIVERY_SECONDS)
     return [f"alert not delivered to {f.channel} yet: {f.error}" for f in report.failed if f.key == key]

@@ -681,7 +681,7 @@ def _press(config: Path, by: str, reason: str, to: str | None, drill: str, hold:
     import signal
 
     from alerts.rollback import RollbackError
-    from monitor import button
+    from monitor import button, drills
     from monitor.config import ConfigError, load_reach
 
     lacks = [name for name, said in (("--by", by), ("--reason", reason)) if not said.strip()]
@@ -696,7 +696,7 @@ def _press(config: Path, by: str, reason: str, to: str | None, drill: str, hold:
     else:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            done = button.drill(reach, folder, hand, drill, hold)
+            done = drills.drill(reach, folder, hand, drill, hold)
         except RollbackError as error:
             _say(f"nothing was played: what stands now cannot be read: {error}")
             raise typer.Exit(EXIT_ERROR) from None

@@ -28,6 +28,7 @@ from monitor import (
     acting,
     button,
     capture,
+    drills,
     measuring,
     pii,
     readings,
@@ -197,9 +198,11 @@ def report_irreversible(
 
 
 def _by_hand(journal: Journal, loaded: Loaded, terms: acting.Acting, report: RunReport) -> None:
-    """What people and services did beside the log: drills that were cut short, reports of a folder."""
+    """What people and services did beside the log: presses and drills cut short, reports of a folder."""
     target = build_target(loaded.config.rollback, loaded.folder, terms.environ)
-    report.done += button.finish_drills(journal, target, loaded.config.reach, terms.now)
+    reach = loaded.config.reach
+    report.done += button.finish_overrides(journal, target, reach, loaded.folder, terms.now)
+    report.done += drills.finish_drills(journal, target, reach, terms.now)
     folder = loaded.path(loaded.config.reports) if loaded.config.reports else None
     if folder is not None and folder.is_dir():
         report.firings += reports.take(journal, terms, folder)
@@ -228,8 +231,9 @@ def _act_on_rows(
 ) -> None:
     """Rows that break a single-row rule and were not judged yet: recorded, settled, then marked."""
     found, rows = judge_breaches(connection, terms.loaded.config, as_of)
-    known = reports.reported(journal)
-    found = [j for j in found if not _reported(j.firing, known)]
+    if any(j.firing.trigger == reports.TRIGGER for j in found):
+        known = reports.reported(journal)
+        found = [j for j in found if not _reported(j.firing, known)]
     look = capture.row_state(connection, terms.loaded.config, _about(terms.loaded, None, numbers))
     report.firings += acting.record(journal, found, terms, look, identity=_row_identity)
     report.done += acting.settle(journal, terms)

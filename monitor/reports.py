@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def act_on(journal: Journal, terms: acting.Acting, reports: Iterable[Report]) ->
         return []
     # Somebody says so now: it counts also where acting was switched on after the decision.
     terms = replace(terms, armed_at=datetime.min.replace(tzinfo=UTC))
-    fresh = [j for j in judged if j.firing.state["decision_id"] not in reported(journal)]
+    before = reported(journal)
+    fresh = [j for j in judged if j.firing.state["decision_id"] not in before]
     new = acting.record(journal, fresh, terms, lambda firing: {}, identity=_identity)
     acting.settle(journal, terms)
     return new
@@ -62,8 +64,8 @@ def take(journal: Journal, terms: acting.Acting, folder: Path) -> list[Event]:
         try:
             found.append((path, read(path, terms)))
         except (ReportError, OSError) as error:
-            _move(path, REJECTED)
-            (folder / REJECTED / f"{path.name}.reason").write_text(f"{error}\n", "utf-8")
+            kept = _move(path, REJECTED)
+            kept.with_name(f"{kept.name}.reason").write_text(f"{error}\n", "utf-8")
     new = act_on(journal, terms, [report for _, report in found])
     for path, _ in found:
         _move(path, DONE)
@@ -139,7 +141,15 @@ def _identity(firing: Any) -> str:
     return f"report:{firing.state['decision_id']}"
 
 
-def _move(path: Path, into: str) -> None:
+def _aside(path: Path, into: str) -> Path:
+    """A name in that folder that no file has yet."""
     place = path.parent / into
     place.mkdir(mode=0o700, exist_ok=True)
-    os.replace(path, place / path.name)
+    names = (f"{path.stem}{'' if i == 1 else f'.{i}'}{path.suffix}" for i in count(1))
+    return next(place / name for name in names if not (place / name).exists())
+
+
+def _move(path: Path, into: str) -> Path:
+    kept = _aside(path, into)
+    os.replace(path, kept)
+    return kept

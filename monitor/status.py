@@ -8,8 +8,9 @@ from datetime import datetime
 from alerts.rollback import RollbackError, build
 from gates.stages import instant_of
 from monitor import road_lines
-from monitor.button import open_drills
+from monitor.button import left_behind, open_overrides
 from monitor.config import Config, Loaded
+from monitor.drills import open_drills
 from monitor.incidents import unresolved
 from monitor.journal import Event, Journal
 from monitor.level import effective_level
@@ -51,6 +52,8 @@ def lines(
             yield f"  {incident.id} ({incident.status}): {incident.message}"
             if incident.status == "open":
                 yield f"    run `monitor ack {incident.id} --by NAME --reason \"…\"`"
+        for name in [*open_overrides(journal), *(p.stem for p in left_behind(config.reach, loaded.folder))]:
+            yield f"{name} IS NOT FINISHED: the next `monitor run` finishes it and tells it"
         for name in open_drills(journal):
             yield f"DRILL {name} WAS CUT SHORT: the next `monitor run` puts back what stood before it"
         yield from _reports(loaded)

@@ -39,6 +39,10 @@ ROOMS: dict[str, set[str]] = {
     "monitor/button.py": {
         "alerts", "gates", "monitor.chain", "monitor.config", "monitor.journal", "monitor.target",
     },
+    "monitor/drills.py": {
+        "alerts", "gates", "monitor.button", "monitor.chain", "monitor.config", "monitor.journal",
+        "monitor.target",
+    },
     "monitor/scenarios.py": {"numpy", "monitor.config", "monitor.metrics"},
     "monitor/conditions.py": {"monitor.config", "monitor.sums"},
     "monitor/schedule.py": {"apscheduler", "monitor", "alerts"},
@@ -102,7 +106,7 @@ CLOCK_CALLS = {
 }
 LOCK_WAIT = {
     "monitor/store.py", "monitor/journal.py", "sample_logs/demo.py", "alerts/rollback/webhook.py",
-    "alerts/delivery.py", "monitor/button.py",
+    "alerts/delivery.py", "monitor/button.py", "monitor/drills.py",
 }
 FILES = sorted(str(p.relative_to(ROOT)) for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 

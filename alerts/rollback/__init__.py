@@ -11,9 +11,8 @@ from typing import Any, Literal, Protocol
 from alerts.rollback.command import Command
 from alerts.rollback.file import PointerFile
 from alerts.rollback.pause import pause_training
-from alerts.rollback.target import RollbackError, RollbackTarget, moved
+from alerts.rollback.target import RollbackError, RollbackTarget, moved, pointer_to
 from alerts.rollback.webhook import Webhook
-from monitor.chain import iso
 from monitor.journal import Event, Journal, JournalError
 
 __all__ = [
@@ -127,9 +126,7 @@ def roll_back(
     if intent is None:
         body = {**said, "status": "intent"}
         journal.append("rollback", incident, body, at=at, key=f"rollback:{incident}:intent")
-    pointer = {
-        "schema": 1, "policy": safe, "stage": stage, "previous": policy, "incident": incident, "at": iso(at),
-    }
+    pointer = pointer_to(safe, stage=stage, previous=policy, incident=incident, at=at)
     error = moved(target, pointer, began=intent is not None)
     resumed = intent is not None
     if error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
+
+from monitor.chain import iso
 
 
 class RollbackError(Exception):
@@ -24,7 +27,13 @@ class RollbackTarget(Protocol):
         """The pointer that stands now; None where there is none yet."""
 
 
-def moved(target: RollbackTarget, pointer: Mapping[str, Any], *, began: bool) -> str:
+def pointer_to(policy: str, *, stage: str, previous: str, incident: str, at: datetime) -> dict[str, Any]:
+    """What a target is told: `policy` controls in place of `previous`, for an incident or a press."""
+    who = {"policy": policy, "stage": stage, "previous": previous}
+    return {"schema": 1, **who, "incident": incident, "at": iso(at)}
+
+
+def moved(target: RollbackTarget, pointer: Mapping[str, Any], *, began: bool = False) -> str:
     """Write the pointer and read it back; the error, empty when it stands as written. `began`: an earlier
     run may have written it, so it is read first and not written twice."""
     try:
