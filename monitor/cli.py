@@ -473,6 +473,28 @@ def rollback(
     _press(config, by, reason, None, "rollback", hold)
 
 
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")],
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="This stage (default: the one the candidate is in).")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", help="The candidate, where a script wants to be sure of it.")
+    ] = None,
+    as_of: AsOf = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """What was measured and why the gate says what it says, as one HTML file."""
+    from monitor import config as configuration
+    from monitor.report import written
+
+    loaded = configuration.load(config)
+    at = _moment("--as-of", as_of) if as_of else _now()
+    said = written(loaded, output, stage=stage, policy=policy, as_of=at, environ=os.environ)
+    typer.echo(said)
+
+
 @app.command("report-irreversible")
 def report_irreversible(
     decision: Annotated[str, typer.Option("--decision", help="The id of the decision.")],

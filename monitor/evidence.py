@@ -257,6 +257,11 @@ class StoreEvidence:
             estimate, metric, key, self._scope.policy, self._scope.candidate, moment(start), moment(end)
         )
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The sums that it reads."""
+        return self._connection
+
     def cells(self, family: str) -> Any:
         """The sums of one family that the evidence is made of."""
         scope = self._scope

@@ -19,7 +19,6 @@ from alerts.channels import build as build_channels
 from alerts.delivery import DeliveryReport, deliver
 from alerts.pipeline import enqueue
 from alerts.rollback import build as build_target
-from gates import stages
 from gates.evaluate import Verdict, to_json
 from gates.outcome import Outcome
 from gates.passes import counts
@@ -46,7 +45,8 @@ from monitor.log import schema
 from monitor.log.ingest import Account, ingest
 from monitor.report import charts
 from monitor.retention import Pruned
-from monitor.store import Store, has_table, one_at_a_time, opened
+from monitor.stage import stage_of
+from monitor.store import Store, one_at_a_time, opened
 from monitor.sums import baseline as baselines
 from monitor.sums.baseline import Baseline
 from monitor.sums.build import up_to_date
@@ -217,7 +217,7 @@ def _terms(
     level = effective_level(journal.events("arm"), configured)
     policies = loaded.config.policies
     safe = target_of(journal, policies.safe, policies.candidate, now)
-    stage = _stage(journal, store, loaded.config, as_of, look)
+    stage = stage_of(journal, store, loaded.config, as_of, look=look)
     return acting.Acting(loaded, now, level, since, stage, safe, environ)
 
 
@@ -362,38 +362,6 @@ def _stage_verdict(
             )
             enqueue(journal, loaded.config.alerts.channels, told, f"verdict:{event.seq}", terms.now)
     return verdict
-
-
-def _stage(journal: Journal, store: Store, config: Config, as_of: datetime, look: bool) -> str:
-    """The stage the candidate is in: what the journal says, else (where it may `look`) what the log shows."""
-    standing = stages.standing(journal.events(*stages.ROAD), config.policies.candidate, as_of)
-    if standing is not None:
-        return standing.stage
-    if not look or not store.sums.exists():
-        return stages.OFFLINE
-    with opened(store.sums, read_only=True) as connection:
-        end = readings.closed_end(config, as_of, matured=False)
-        recent = end - 24
-        live, others = _rows(connection, "reward", "n", "policy_id", config, recent, end)
-        if live:
-            return stages.LIMITED if others else stages.FULL
-        shadowed, _ = _rows(connection, "pair", "n_rec", "candidate_id", config, recent, end)
-        return stages.SHADOW if shadowed else stages.OFFLINE
-
-
-def _rows(
-    connection: duckdb.DuckDBPyConnection, family: str, column: str, who: str, config: Config, a: int, b: int
-) -> tuple[int, int]:
-    table = f"sums_{family}"
-    if not has_table(connection, table):
-        return 0, 0
-    found = connection.execute(
-        f"SELECT COALESCE(SUM(CASE WHEN {who} = ? THEN {column} END), 0), "
-        f"COALESCE(SUM(CASE WHEN {who} <> ? THEN {column} END), 0) "
-        f'FROM "{table}" WHERE hour >= ? AND hour < ?',
-        [config.policies.candidate, config.policies.candidate, a, b],
-    ).fetchone()
-    return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
 def _controlled(

@@ -33,7 +33,7 @@ def lines(
         return
     journal = Journal(store.journal)
     try:
-        yield _in_control(loaded, environ)
+        yield in_control(loaded, environ)
         level = effective_level(journal.events("arm"), config.acting)
         armed = "" if level == config.acting else f" (armed; monitor.yaml says {config.acting})"
         yield f"acting: {level}{armed}"
@@ -104,7 +104,8 @@ def _by(events: Sequence[Event]) -> str:
     return f"judged {often}, at " + ", ".join(f"{e.at:%Y-%m-%d %H:%M:%S} UTC (event {e.seq})" for e in events)
 
 
-def _in_control(loaded: Loaded, environ: Mapping[str, str]) -> str:
+def in_control(loaded: Loaded, environ: Mapping[str, str]) -> str:
+    """Which policy the pointer names, and since when, in words."""
     try:
         pointer = build(loaded.config.rollback, loaded.folder, environ).read()
     except RollbackError as error:

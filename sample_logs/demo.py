@@ -29,6 +29,7 @@ OVERLAP = timedelta(days=1)
 STAGE = {"shadow": "shadow", "live": "full"}
 GATES = {"cooling_shadow_healthy": ("shadow", "offline")}  # without propensities offline must hold
 ROAD = "road"
+REPORT = "demo-report.html"
 CATALOGUE = LOGS | COOLING_LOGS
 Progress = Callable[[str, int, int], None]
 
@@ -64,6 +65,8 @@ def show(
             results.append(result)
             echo("\n".join(result.lines) + "\n")
         walked = walking.result() if walking else None
+        first = chosen[0].name if chosen else ROAD
+        page = _reported(folder / first, (keep or Path.cwd()) / REPORT)
     if results:
         echo(expected.table([r.summary for r in results]))
     if walked:
@@ -73,12 +76,26 @@ def show(
     for name, sentence in wrongs:
         echo(f"NOT AS EXPECTED  {name}: {sentence}")
     if keep:
-        first = chosen[0].name if chosen else ROAD
         echo(f"logs and stores kept in {keep}; try `monitor status -c {keep}/{first}/monitor.yaml`")
     verdict = "all as expected" if not wrongs else f"{len(wrongs)} not as expected"
     count = f"{len(results)} sample logs" + (" and a road" if walked else "")
     echo(f"{count}, {verdict}, in {time.monotonic() - began:.0f} s")
+    echo(f"its report of {first}: {page}")
     return 1 if wrongs else 0
+
+
+def _reported(folder: Path, page: Path) -> Path:
+    """The report of one log as of its last verdict."""
+    from monitor.journal import Journal
+    from monitor.report import written
+    from monitor.verdicts import store_of
+
+    loaded = _loaded(folder)
+    with Journal(store_of(loaded).journal) as journal:
+        last = journal.newest("verdict")
+    assert last is not None
+    written(loaded, page, stage=None, policy=None, as_of=last.at, environ={})
+    return page
 
 
 def begin(log: SampleLog, folder: Path) -> Path:
