@@ -495,6 +495,18 @@ def report(
     typer.echo(said)
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8321,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """The live dashboard: board, incidents, gates, the override button, /metrics and /healthz."""
+    from monitor.serve import serve as served
+
+    served(config, host=host, port=port, environ=os.environ, clock=_now, say=_say)
+
+
 @app.command("report-irreversible")
 def report_irreversible(
     decision: Annotated[str, typer.Option("--decision", help="The id of the decision.")],

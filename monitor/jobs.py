@@ -28,6 +28,7 @@ from monitor import (
     button,
     capture,
     drills,
+    looking,
     measuring,
     pii,
     readings,
@@ -127,6 +128,8 @@ def run(
             channels = build_channels(config.alerts.channels, environ, charts.png)
             report.delivered = deliver(journal, channels, now)
             journal.beat("run", now)
+            unanswered = looking.look(journal, config, now)
+            report.done += [unanswered] if unanswered else []
             report.done += _prune_daily(store, config, frozen, now)
     return report
 

@@ -17,7 +17,7 @@ PACKAGES = ("monitor", "gates", "alerts", "checklists", "sample_logs")
 WIRING = {
     f"monitor/{name}.py"
     for name in (
-        *("gating", "measuring", "stateless", "log_cases", "telling", "reports"),
+        *("gating", "measuring", "stateless", "log_cases", "telling", "reports", "looking"),
         *("cli", "jobs", "verdicts", "judge", "acting", "acts", "status", "capture", "sheet", "readings"),
         *("rules", "breaches", "evidence", "live_evidence", "evaluate", "promotion", "place", "waiving"),
         *("road", "road_lines", "mining", "day_readings"),
@@ -52,6 +52,9 @@ ROOMS: dict[str, set[str]] = {
     "monitor/first_hour": {*STORES, "monitor", "gates", "ruamel"},
     "monitor/report": {"jinja2", "markupsafe", "duckdb", "monitor", "gates", "alerts"},
     "monitor/report/charts.py": {"vl_convert"},
+    "monitor/serve": {
+        "starlette", "uvicorn", "prometheus_client", "markupsafe", "monitor", "gates", "alerts",
+    },
     "monitor/stage.py": {"duckdb", "gates", "monitor"},
     "monitor/replay": {"duckdb", "monitor", "gates"},
     "monitor/score": {*STORES, "monitor"},
@@ -81,6 +84,9 @@ HOMES: dict[str, set[str]] = {
     "apprise": {"alerts/channels/apprise.py"},
     "vl_convert": {"monitor/report/charts.py"},
     "jinja2": {"monitor/report/page.py"},
+    "starlette": {"monitor/serve/app.py"},
+    "uvicorn": {"monitor/serve/__init__.py"},
+    "prometheus_client": {"monitor/serve/machine.py"},
     "sqlite3": {"monitor/journal.py"},
     "pydantic": {f"monitor/config/{name}.py" for name in ("log", "models", "reacting", "reading", "values")},
     "ruamel": {"monitor/config/reading.py", "sample_logs/open_bandit.py"},
@@ -95,7 +101,7 @@ HOMES: dict[str, set[str]] = {
 # only inside functions: a fast gate
 LAZY = (
     *("scipy", "slack_sdk", "apprise", "vl_convert", "rich", "great_expectations", "pandas", "apscheduler"),
-    "diptest", "jinja2",
+    "diptest", "uvicorn",
 )
 NEVER = (
     *("scipy.stats", "pickle", "marshal", "shelve", "yaml", "sqlglot"),

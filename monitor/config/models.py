@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_v
 from pydantic_core import PydanticCustomError
 
 from monitor.config.log import REWARDING, Log
-from monitor.config.reacting import Alerts, PauseTraining, Rollback, inside
+from monitor.config.reacting import Alerts, PauseTraining, Rollback, address, inside
 from monitor.config.values import (
     Duration,
     Finite,
@@ -253,6 +253,7 @@ class Config(Model):
     expectations: Expectations | None = None
     checklists: str | None = None
     reports: str | None = None
+    dashboard: str | None = None
     max_file_bytes: Annotated[int, Field(ge=1)] = 64 << 30
     retention: Duration | None = None
     pii: list[str] = []
@@ -269,6 +270,11 @@ class Config(Model):
         if hours < 1 or hours != int(hours) or 24 % hours:
             raise PydanticCustomError("window", "must be whole hours that divide a day: 1h, 2h … 24h")
         return value
+
+    @field_validator("dashboard")
+    @classmethod
+    def _may_be_called(cls, value: str | None) -> str | None:
+        return address(value)
 
     @field_validator("retention")
     @classmethod
@@ -438,7 +444,7 @@ class Config(Model):
         """Hash of what changes numbers: not store, alerts, rollback or what is kept how long."""
         unchanging = {
             *("store", "alerts", "rollback", "on_incident", "pause_training", "acting", "act_within"),
-            *("cooldown", "retention", "pii", "reports", "max_file_bytes"),
+            *("cooldown", "retention", "pii", "reports", "dashboard", "max_file_bytes"),
         }
         body = self.model_dump(mode="json", exclude=unchanging)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]

@@ -47,7 +47,7 @@ def inside(value: str | None) -> str | None:
     return value
 
 
-def _address(value: str | None) -> str | None:
+def address(value: str | None) -> str | None:
     """An https address without a user or password in it; http only to this machine. It is not repeated where
     it is refused: it may hold a secret."""
     if value is None:
@@ -91,7 +91,7 @@ class Target(Model):
     @field_validator("url", "read_url")
     @classmethod
     def _safe(cls, value: str | None) -> str | None:
-        return _address(value)
+        return address(value)
 
     @model_validator(mode="after")
     def _keys_of_its_kind(self) -> Target:
@@ -135,7 +135,7 @@ class Channel(Model):
     @field_validator("url", "base_url")
     @classmethod
     def _safe(cls, value: str | None) -> str | None:
-        return _address(value)
+        return address(value)
 
     @model_validator(mode="after")
     def _keys_of_its_kind(self) -> Channel:

@@ -25,10 +25,8 @@ def written(
     replaced whole or left as it was. Raises ConfigError, ValueError, JournalError."""
     from gates.stages import stage_named
     from monitor.config import ConfigError, did_you_mean
-    from monitor.journal import Journal
     from monitor.report.collect import collect
     from monitor.report.page import html
-    from monitor.stage import stage_of
     from monitor.status import in_control
     from monitor.verdicts import store_of
 
@@ -42,10 +40,8 @@ def written(
         stage = stage and stage_named(stage)
     except ValueError as error:
         raise ConfigError([f"--stage: {error}"]) from None
-    if stage is None:
-        with Journal(store.journal) as journal:
-            stage = stage_of(journal, store, loaded.config, as_of)
-    found = collect(loaded, stage=stage, as_of=as_of, controls=in_control(loaded, environ))
+    stage, controls = stage or stage_now(loaded, as_of), in_control(loaded, environ)
+    found = collect(loaded, stage=stage, as_of=as_of, controls=controls)
     draft = output.with_name(f".{output.name}.tmp")
     try:
         draft.write_text(html(found), "utf-8")
@@ -55,3 +51,14 @@ def written(
         raise ConfigError([f"--output {output}: cannot be written: {error.strerror}"]) from None
     verdict = found.verdict
     return f"{output}: {verdict.outcome.name} {verdict.stage} of {candidate}; open it in a browser"
+
+
+def stage_now(loaded: Loaded, as_of: datetime) -> str:
+    """The stage the candidate is in."""
+    from monitor.journal import Journal
+    from monitor.stage import stage_of
+    from monitor.verdicts import store_of
+
+    store = store_of(loaded)
+    with Journal(store.journal) as journal:
+        return stage_of(journal, store, loaded.config, as_of)

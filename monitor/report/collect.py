@@ -136,7 +136,7 @@ def collect(loaded: Loaded, *, stage: str, as_of: datetime, controls: str) -> Re
             )
         ),
         tuple((title, figures) for title, figures in sections if figures),
-        tuple(_past(events, begin)), begin, about,
+        tuple(shown(e for e in events if e.at >= begin)), begin, about,
         tuple(f"{title}: nothing was measured" for title, figures in sections if not figures),
     )  # fmt: skip
 
@@ -185,6 +185,16 @@ class _Look:
             )
 
 
+def constraint(loaded: Loaded, as_of: datetime, stage: str, name: str) -> Figure | None:
+    """The chart of one constraint, None where no window was measured."""
+    with (
+        Journal(store_of(loaded).journal) as journal,
+        evidence_of(journal, loaded, stage, as_of) as evidence,
+    ):
+        look = _Look(loaded, evidence, evidence.connection, as_of)
+        return next(_constraint(look, name), None)
+
+
 def points(found: Sequence[Reading]) -> list[dict[str, Any]]:
     """Readings as a chart takes them; what could not be measured is a gap."""
     return [
@@ -228,13 +238,18 @@ def _quantiles(look: _Look, baseline: Baseline | None) -> Iterator[dict[str, Any
 
 
 def _constraints(look: _Look) -> Iterator[Figure]:
-    for name, rule in look.loaded.config.constraints.items():
-        lines = [charts.Line("limit d", rule.limit)]
-        if rule.margin:
-            lines.append(charts.Line("rollback over d + δ", rule.limit + rule.margin, charts.COLOURS[1]))
-        yield from look.figure(
-            "violation_rate", f"Violations of {name}, with their trend", name, lines, trend=True
-        )
+    for name in look.loaded.config.constraints:
+        yield from _constraint(look, name)
+
+
+def _constraint(look: _Look, name: str) -> Iterator[Figure]:
+    rule = look.loaded.config.constraints[name]
+    lines = [charts.Line("limit d", rule.limit)]
+    if rule.margin:
+        lines.append(charts.Line("rollback over d + δ", rule.limit + rule.margin, charts.COLOURS[1]))
+    yield from look.figure(
+        "violation_rate", f"Violations of {name}, with their trend", name, lines, trend=True
+    )
 
 
 def _states(look: _Look, baseline: Baseline | None) -> Iterator[Figure]:
@@ -349,10 +364,10 @@ def _timeline(events: Sequence[Event], begin: datetime) -> Figure | None:
     )  # fmt: skip
 
 
-def _past(events: Sequence[Event], begin: datetime) -> Iterator[tuple[str, str, str]]:
-    for event in reversed(events):
-        if event.at >= begin and _counts(event):
-            yield f"{event.at:%Y-%m-%d %H:%M}", SHOWN_AS[event.kind], _what(event)
+def shown(events: Iterable[Event]) -> list[tuple[str, str, str]]:
+    """Events as lines of a table, newest first: when, what, about whom; not those that change nothing."""
+    told = [(f"{e.at:%Y-%m-%d %H:%M}", SHOWN_AS[e.kind], _what(e)) for e in events if _counts(e)]
+    return told[::-1]
 
 
 def _counts(event: Event) -> bool:

@@ -31,6 +31,8 @@ SECRETS = {
     "ALERT_WEBHOOK_SECRET": "alert-signing-secret-8d7f6a5b",
     "ROLLBACK_WEBHOOK_SECRET": "rollback-signing-secret-1a2b3c",
     "APPRISE_URLS": "json://user:apprisepassword77@127.0.0.1:9/",
+    "MONITOR_VIEW_TOKEN": "view-token-4f5e6d7c8b9a",
+    "MONITOR_OPERATE_TOKEN": "operate-token-1b2c3d4e5f6a",
 }
 PARTS = [*SECRETS.values(), "ZyXwVuTsRqPoNmLk", "apprisepassword77"]
 
