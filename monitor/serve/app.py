@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gates.stages import STAGES
+from gates.stages import STAGES, stage_named
 from monitor import acts
 from monitor.button import Hand, override
 from monitor.config import ConfigError, Loaded, load, load_reach
@@ -121,8 +121,11 @@ def build(
                 return await run_in_threadpool(handler, request, session)
             except Refused as refused:
                 return html("said.html.j2", session, refused.status, title="Not done", lines=[str(refused)])
-            except (ConfigError, JournalError, StoreError, ValueError) as error:
+            except (ConfigError, JournalError, StoreError) as error:
                 return html("said.html.j2", session, 503, title="This cannot be shown", lines=[str(error)])
+            except Exception as error:  # a page that broke is told, and the others go on
+                lines = [f"This should not have happened: {type(error).__name__}."]
+                return html("said.html.j2", session, 500, title="This cannot be shown", lines=lines)
 
         return Route(place, answered, methods=["POST"] if form else ["GET"])
 
@@ -136,7 +139,10 @@ def build(
 
     def policy(request: Request, session: Session) -> Response:
         loaded, now = board.loaded(), board.clock()
-        stage = request.query_params.get("stage") or stage_now(loaded, now)
+        try:
+            stage = stage_named(request.query_params.get("stage") or stage_now(loaded, now))
+        except ValueError as error:
+            raise Refused(404, str(error)) from None
 
         def draw() -> str:
             found = collect(loaded, stage=stage, as_of=now, controls=in_control(loaded, environ))

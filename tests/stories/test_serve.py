@@ -255,6 +255,7 @@ def test_an_address_that_lets_anybody_in_is_refused(
 
 def test_a_name_of_somebody_else_that_leads_here_gets_nothing(plant: Plant) -> None:
     with serving(plant) as served:
+        assert served.get("/policy?stage=limitd", **HTML).status == 404
         answer = served.get("/", Host="evil.example", **HTML)
         assert answer.status == 421 and "new" not in answer.text.split("<main")[1]
 
