@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
-import time
 from pathlib import Path
 
 from monitor import config as configuration
 from monitor.journal import Journal
 from monitor.report import written
+from monitor.serve import answering
 from monitor.serve.access import Access
 from monitor.serve.app import build
 from monitor.verdicts import store_of
@@ -26,7 +25,6 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 def main(folder: Path) -> int:
     """Take the pictures of the sample log in `folder`; 0 when they are taken."""
-    import uvicorn
     from playwright.sync_api import sync_playwright
 
     path, chromium = folder / LOG / "monitor.yaml", shutil.which("chromium")
@@ -40,20 +38,15 @@ def main(folder: Path) -> int:
     page = folder / "report.html"
     written(loaded, page, stage=None, policy=None, as_of=last.at, environ={})
     app = build(path, Access.of({}, loopback=True), {}, lambda: last.at)
-    server = uvicorn.Server(uvicorn.Config(app, port=PORT, log_level="error"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.05)
     PICTURES.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
+    with answering(app, PORT) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        for name, url in (("report", page.as_uri() + "#reward_mean"), ("dashboard", f"http://127.0.0.1:{PORT}/")):
+        for name, url in (("report", page.as_uri() + "#reward_mean"), ("dashboard", f"{address}/")):
             opened = browser.new_page(viewport={"width": 1100, "height": 700})
             opened.goto(url)
             opened.screenshot(path=PICTURES / f"{name}.png")
             print(PICTURES.name, f"{name}.png")
         browser.close()
-    server.should_exit = True
     return 0
 
 

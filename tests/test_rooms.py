@@ -76,6 +76,7 @@ ROOMS: dict[str, set[str]] = {
     "gates": {"gates", "monitor.metrics.estimate", "monitor.config", "rich"},
     "alerts": {"alerts", "monitor.chain", "monitor.journal", "rich", "slack_sdk", "apprise"},
     "checklists": set(),
+    "sample_logs/pictures.py": {"playwright", "monitor"},
     "sample_logs": {*STORES, "scipy", "ruamel", "sample_logs", "monitor", "gates", "alerts"},
 }
 # a dependency or module with a home of its own -> the only files that import it

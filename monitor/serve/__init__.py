@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -41,3 +45,20 @@ def serve(
     server.run()
     if not server.started:
         raise ConfigError([f"--port {port}: nothing can listen at {host} there; is it taken?"])
+
+
+@contextmanager
+def answering(app: Any, port: int) -> Iterator[str]:
+    """The application answering in a thread of this process, at 127.0.0.1; its address."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.05)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
