@@ -53,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "monitor/report": {"jinja2", "markupsafe", "duckdb", "monitor", "gates", "alerts"},
     "monitor/report/charts.py": {"vl_convert"},
     "monitor/serve": {
-        "starlette", "uvicorn", "prometheus_client", "markupsafe", "monitor", "gates", "alerts",
+        *("starlette", "anyio", "uvicorn", "prometheus_client", "markupsafe"), "monitor", "gates", "alerts",
     },
     "monitor/stage.py": {"duckdb", "gates", "monitor"},
     "monitor/replay": {"duckdb", "monitor", "gates"},

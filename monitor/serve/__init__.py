@@ -37,7 +37,7 @@ def serve(
         raise ConfigError([f"--host {host}: {error}"]) from None
     config = uvicorn.Config(
         build(path, access, environ, clock), host=host, port=port, log_level="warning", access_log=False,
-        server_header=False, timeout_graceful_shutdown=3, limit_concurrency=64,
+        server_header=False, timeout_graceful_shutdown=3, limit_concurrency=256,
     )  # fmt: skip
     server = uvicorn.Server(config)
     shown = f"[{host}]" if ":" in host else host

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -209,19 +210,22 @@ def test_who_may_look_may_not_act_and_forms_of_others_do_nothing(plant: Plant) -
     assert plant.events("override")[-1].body["by"] == "Eve"
 
 
-def test_the_button_does_not_wait_for_duckdb_or_a_run(plant: Plant) -> None:
+def test_the_button_waits_for_no_duckdb_no_run_and_nobody_who_looks(plant: Plant) -> None:
     store = plant.folder / "var/monitor"
-    with serving(plant) as served:
+    with serving(plant) as served, ThreadPoolExecutor(60) as crowd:
         first = served.get("/override", **HTML)
         held = [duckdb.connect(str(store / f"{name}.duckdb")) for name in ("decisions", "sums")]
         with one_at_a_time(store):
+            for _ in range(60):
+                crowd.submit(served.get, "/policy")
+            time.sleep(0.5)
             begin = time.monotonic()
             press = {"by": "Ann", "reason": "r", "policy": "new", "form": form_of(first)}
             done = served.post("/override", press, Cookie=cookie(first))
             took = time.monotonic() - begin
-            board = served.get("/", **HTML)
         for connection in held:
             connection.close()
+        board = served.get("/", **HTML)
     assert done.status == 200 and took < 5
     assert board.status == 200 and "overrid" in board.text
     assert (plant.pointer() or {})["policy"] == "old"
