@@ -21,6 +21,9 @@ import duckdb
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.serve import answering
+from monitor.serve.access import Access
+from monitor.serve.app import build
 from monitor.store import one_at_a_time
 from tests.browser import faults, needs_browser, page
 from tests.stories.building import Plant, after, rows
@@ -81,11 +84,15 @@ def form_of(answer: Answer) -> str:
     return found[1]
 
 
-@contextmanager
-def serving(plant: Plant, **environ: str) -> Iterator[Served]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serving(plant: Plant, **environ: str) -> Iterator[Served]:
+    port = free_port()
     log = (plant.folder / "serve.log").open("w")
     process = subprocess.Popen(
         plant.command("serve", "--port", str(port)), cwd=plant.folder, stdout=log, stderr=log,
@@ -347,3 +354,23 @@ def test_what_docs_say_of_metrics_is_what_is_served_and_rules_name_only_those(pl
     for name in ("prometheus-rules.yaml", "grafana-dashboard.json"):
         assert set(re.findall(r"policy_monitor_\w+", (docs / name).read_text("utf-8"))) <= known
     json.loads((docs / "grafana-dashboard.json").read_text("utf-8"))
+
+
+@needs_browser
+def test_a_constraint_is_seen_to_cross_its_limit_without_loading_the_page_again(plant: Plant) -> None:
+    now = [after(10, 12)]
+    app = build(plant.folder / "monitor.yaml", Access.of({}, loopback=True), {}, lambda: now[0])
+    with answering(app, free_port()) as url, page(url + "/constraint/slow") as (opened, _):
+        newest = "figcaption p"
+        before = opened.inner_text(newest)
+        for hour in range(10, 15):
+            plant.write(rows([hour], "new", cost_slow=1.0))
+            now[0] = after(hour + 1) + timedelta(minutes=11)
+            plant.monitor("run", "--as-of", now[0].isoformat(), "--act")
+        seen = "text=/14:00 UTC: 1 \\[.*rollback over d \\+ δ 0.15/"
+        opened.wait_for_selector(seen, timeout=20_000)
+        assert ": 0 [" in before, before
+        opened.click("text=Board")
+        opened.wait_for_selector("text=1 open incident")
+        assert "Constraint slow" in opened.inner_text("main")
+    assert (plant.pointer() or {})["policy"] == "old"
