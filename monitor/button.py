@@ -65,15 +65,15 @@ def override(reach: Reach, folder: Path, hand: Hand, to: str | None = None) -> P
     policy, warnings = reach.policies.candidate, []
     name = f"override-{hand.at:%Y%m%dT%H%M%S}"
     with _journal(reach, folder) as journal:
-        safe, stage = to or _target(journal, reach, policy, hand.at), stage_of(journal, policy, hand.at)
+        safe, stage = to or _target(journal, reach, policy, hand.at), entered_stage(journal, policy, hand.at)
         said = {
             "button": name, "policy": policy, "safe": safe, "stage": stage, "by": hand.by,
             "reason": hand.reason, "button_at": hand.at, "process": os.getpid(),
         }  # fmt: skip
         try:
-            _intend(journal, name, said, hand.at)
+            _intend(journal, said, hand.at)
         except JournalError as shut:
-            left = _left(reach, folder, name, said)
+            left = _left(reach, folder, said)
             warnings.append(f"the journal does not hold this yet: {shut}; {left}")
             journal = None
         target = build(reach.rollback, folder, hand.environ)
@@ -97,7 +97,7 @@ def finish_overrides(
     for path in left_behind(reach, folder):
         said = _read(path)
         if said is not None:
-            _intend(journal, str(said["button"]), said, instant(str(said["button_at"])))
+            _intend(journal, said, instant(str(said["button_at"])))
             path.unlink()
         else:
             path.replace(path.with_name(f"{path.name}.rejected"))
@@ -131,11 +131,11 @@ def left_behind(reach: Reach, folder: Path) -> list[Path]:
     return sorted((folder / reach.store).glob(LEFT))
 
 
-def _intend(journal: Journal | None, name: str, said: Mapping[str, Any], at: datetime) -> None:
+def _intend(journal: Journal | None, said: Mapping[str, Any], at: datetime) -> None:
     if journal is None:
         raise JournalError("it cannot be opened")
     body = {**said, "status": "intent"}
-    journal.append("override", str(said["policy"]), body, at=at, key=f"override:{name}:intent")
+    journal.append("override", str(said["policy"]), body, at=at, key=f"override:{said['button']}:intent")
 
 
 def _end(
@@ -183,9 +183,9 @@ def _moved_on(journal: Journal, press: Event) -> bool:
     )  # fmt: skip
 
 
-def _left(reach: Reach, folder: Path, name: str, said: Mapping[str, Any]) -> str:
+def _left(reach: Reach, folder: Path, said: Mapping[str, Any]) -> str:
     """Leave the press in a file for the next pass; what to say of it."""
-    place = folder / reach.store / f"{name}.json"
+    place = folder / reach.store / f"{said['button']}.json"
     draft = place.with_suffix(".tmp")
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def runs(process: int) -> bool:
     return True
 
 
-def stage_of(journal: Journal | None, policy: str, at: datetime) -> str:
+def entered_stage(journal: Journal | None, policy: str, at: datetime) -> str:
     """The stage a policy stands in, empty where nothing says."""
     if journal is None:
         return ""

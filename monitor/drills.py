@@ -17,7 +17,7 @@ from alerts.pipeline import enqueue
 from alerts.rollback import RollbackError, RollbackTarget, build, roll_back
 from alerts.rollback.target import moved, pointer_to
 from gates.stages import LIVE
-from monitor.button import BUSY_SECONDS, Hand, Pressed, journal_at, runs, sent, stage_of
+from monitor.button import BUSY_SECONDS, Hand, Pressed, entered_stage, journal_at, runs, sent
 from monitor.chain import instant
 from monitor.config import Reach
 from monitor.journal import Journal
@@ -43,15 +43,14 @@ def drill(
         target = build(reach.rollback, folder, hand.environ)
         finish_drills(journal, target, reach, hand.at)
         safe = target_of(journal, reach.policies.safe, policy, hand.at)
-        stage = stage_of(journal, policy, hand.at)
+        stage = entered_stage(journal, policy, hand.at)
         name = f"drill-{hand.at:%Y%m%dT%H%M%S}"
         before = target.read() or _before(reach, stage, policy, hand.at)
         until = hand.at + timedelta(seconds=hold) + SLACK
         said = {"begun": name, "before": before, "process": os.getpid(), "until": until}
         journal.append("drill", policy, said, at=hand.at)
         pointer = pointer_to(safe, stage="", previous=policy, incident=name, at=hand.at)
-        error, whole, pressed_at = "it was stopped before it was over", False, time.monotonic()
-        seconds = 0.0
+        error, whole, seconds, pressed_at = "", False, 0.0, time.monotonic()
         try:
             if kind == "rollback":
                 error = roll_back(
@@ -64,7 +63,7 @@ def drill(
                 wait(hold)
             whole = True
         finally:
-            back = _put_back(target, before, name, policy)
+            back = _put_back(target, before, name)
             wrong = (error if whole else "it was stopped before it was over") or back
             told = messages.for_drill(kind, policy, safe, seconds=seconds, error=wrong, back=back, by=hand.by)
             with journal.transaction():
@@ -87,7 +86,7 @@ def finish_drills(journal: Journal, target: RollbackTarget, reach: Reach, at: da
     for name, body in open_drills(journal).items():
         if runs(int(body["process"])) and at < instant(str(body["until"])):
             continue
-        error = _put_back(target, body["before"], name, reach.policies.candidate)
+        error = _put_back(target, body["before"], name)
         journal.append("drill", reach.policies.candidate, {"ended": name, "error": error}, at=at)
         told.append(f"{name} was cut short: {error or 'what stood before it is in control again'}")
     return told
@@ -101,7 +100,7 @@ def open_drills(journal: Journal) -> dict[str, dict[str, Any]]:
     return {str(body["begun"]): body for body in begun if body["begun"] not in ended}
 
 
-def _put_back(target: RollbackTarget, before: Mapping[str, Any], name: str, policy: str) -> str:
+def _put_back(target: RollbackTarget, before: Mapping[str, Any], name: str) -> str:
     """The error of putting back what stood before; nothing is done where something else took over since."""
     try:
         standing = target.read()

@@ -125,7 +125,7 @@ def tell(verdict: Verdict, report: Report, *, out: Callable[[str], None], say: C
     for file in report.files:
         form = ENDINGS.get(file.suffix, report.format)
         try:
-            _replace(file, FORMATS[form](verdict, colour=False, width=report.width))
+            replace_text(file, FORMATS[form](verdict, colour=False, width=report.width))
         except OSError as error:
             say(f"--output {file} was not written: {error.strerror}")
             code = code if code in (EXIT_FAIL, EXIT_FIRING) else EXIT_ERROR
@@ -134,7 +134,7 @@ def tell(verdict: Verdict, report: Report, *, out: Callable[[str], None], say: C
     return code
 
 
-def _replace(file: Path, text: str) -> None:
+def replace_text(file: Path, text: str) -> None:
     """The whole text or, where that fails, what was there before."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:

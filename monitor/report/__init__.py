@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ def written(
     replaced whole or left as it was. Raises ConfigError, ValueError, JournalError."""
     from gates.stages import stage_named
     from monitor.config import ConfigError, did_you_mean
+    from monitor.gating import replace_text
     from monitor.report.collect import collect
     from monitor.report.page import html
     from monitor.status import in_control
@@ -42,12 +42,9 @@ def written(
         raise ConfigError([f"--stage: {error}"]) from None
     stage, controls = stage or stage_now(loaded, as_of), in_control(loaded, environ)
     found = collect(loaded, stage=stage, as_of=as_of, controls=controls)
-    draft = output.with_name(f".{output.name}.tmp")
     try:
-        draft.write_text(html(found), "utf-8")
-        os.replace(draft, output)
+        replace_text(output, html(found))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError([f"--output {output}: cannot be written: {error.strerror}"]) from None
     verdict = found.verdict
     return f"{output}: {verdict.outcome.name} {verdict.stage} of {candidate}; open it in a browser"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 INK, MUTED, FIRED, LIMIT = "#1b1b1b", "#6b6b6b", "#f2b134", "#b3261e"
-LINE = "#0b5fa5"
+LINE, GRID = "#0b5fa5", "#e6e6e6"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 SCALE = 2.0
 
 
@@ -24,12 +25,12 @@ def incident(plot: Mapping[str, Any]) -> dict[str, Any]:
         if plot.get(name) is not None:
             layers += _rule(float(plot[name]), name, colour)
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "title": {"text": str(plot["title"]), "anchor": "start", "color": INK, "fontSize": 16},
         "width": 640, "height": 260, "background": "white", "padding": 12,
         "data": {"values": points}, "layer": layers,
         "config": {
-            "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridColor": "#e6e6e6", "labelColor": INK}
+            "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridColor": GRID, "labelColor": INK}
         },
     }  # fmt: skip
 
@@ -48,10 +49,9 @@ def _x(*, ticks: int = 6, form: str = "%d %b %H:%M") -> dict[str, Any]:
 
 
 def _line(*, dots: bool = True) -> dict[str, Any]:
-    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "axis": {"title": None}}
     point = {"color": LINE, "size": 30} if dots else False
     mark = {"type": "line", "color": LINE, "strokeWidth": 2 if dots else 1.5, "point": point}
-    return {"mark": mark, "encoding": {"x": _x(), "y": y}}
+    return {"mark": mark, "encoding": {"x": _x(), "y": _y("value", "")}}
 
 
 def _band() -> dict[str, Any]:
@@ -89,7 +89,6 @@ def _rule(value: float, name: str, colour: str, *, under: bool = False) -> list[
 
 # The colours of Okabe and Ito, which colour-blind people tell apart, darkened for text on white.
 COLOURS = ("#0b5fa5", "#b5500b", "#00795a", "#8a5a83", "#7a6a00", "#444444")
-GRID = "#e6e6e6"
 WIDTH, HEIGHT = 860, 220
 SMALL_WIDTH, SMALL_HEIGHT = 250, 90
 MOST_DOTS = 80
@@ -137,15 +136,14 @@ def quantiles_over_time(points: Points, unit: str) -> dict[str, Any]:
     return _chart({"data": {"values": list(points)}, "layer": layers, "width": WIDTH, "height": HEIGHT})
 
 
-def multiples(points: Points, order: Sequence[str], unit: str, limit: float | None) -> dict[str, Any]:
+def multiples(points: Points, order: Sequence[str], unit: str, limit: float) -> dict[str, Any]:
     """One small chart for each key, in this order, on one scale. `points` have key, at, value."""
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "line", "color": LINE, "strokeWidth": 1.5},
-         "encoding": {"x": _x(ticks=3, form="%d %b"), "y": _y("value", unit, zero=True)}}
+         "encoding": {"x": _x(ticks=3, form="%d %b"), "y": _y("value", unit, zero=True)}},
+        {"mark": {"type": "rule", "color": LIMIT, "strokeDash": [6, 3]},
+         "encoding": {"y": {"datum": limit}}},
     ]  # fmt: skip
-    if limit is not None:
-        layers.append({"mark": {"type": "rule", "color": LIMIT, "strokeDash": [6, 3]},
-                       "encoding": {"y": {"datum": limit}}})  # fmt: skip
     inner = {"layer": layers, "width": SMALL_WIDTH, "height": SMALL_HEIGHT}
     return _chart({"data": {"values": list(points)}, "facet": _facet(order), "columns": 3, "spec": inner})
 
@@ -172,7 +170,7 @@ def beside(points: Points, order: Sequence[str]) -> dict[str, Any]:
     return _chart(body)
 
 
-def forest(points: Points, unit: str, reference: float | None) -> dict[str, Any]:
+def forest(points: Points, unit: str) -> dict[str, Any]:
     """Estimates below one another with their intervals. `points` have name, value, low, high, believe."""
     rows = {"field": "name", "type": "nominal", "sort": None, "axis": {"title": None, "labelFontSize": 12}}
     colour = {"field": "believe", "type": "nominal", "legend": {"orient": "top", "title": "believe it"},
@@ -186,9 +184,6 @@ def forest(points: Points, unit: str, reference: float | None) -> dict[str, Any]
          "encoding": {"y": rows, "x": _y("value", unit), "color": colour, "shape": {**colour, "scale": {
              "domain": ["yes", "shown", "no"], "range": ["circle", "square", "cross"]}}}},
     ]  # fmt: skip
-    if reference is not None:
-        layers.append({"mark": {"type": "rule", "color": LIMIT, "strokeDash": [6, 3]},
-                       "encoding": {"x": {"datum": reference}}})  # fmt: skip
     return _chart({"data": {"values": list(points)}, "layer": layers, "width": WIDTH - 120,
                    "height": {"step": 26}})  # fmt: skip
 
@@ -277,7 +272,7 @@ def _y(field: str, unit: str, *, zero: bool = False) -> dict[str, Any]:
 
 def _chart(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json", "background": "transparent",
+        "$schema": SCHEMA, "background": "transparent",
         "padding": 6, **body,
         "config": {
             "font": "system-ui, sans-serif", "view": {"stroke": None},

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import duckdb
-
 from alerts.numbers import number
 from gates import stages
 from gates.evaluate import Verdict
@@ -26,12 +24,13 @@ from monitor.config import Loaded
 from monitor.evaluate import DISTRIBUTION, Evaluation
 from monitor.evaluate import evaluate as evaluated
 from monitor.evidence import StoreEvidence
-from monitor.incidents import Incident, incidents
+from monitor.incidents import FOLDS, Incident, incidents
 from monitor.journal import Event, Journal
 from monitor.metrics import METRICS
-from monitor.metrics.estimate import Reading
+from monitor.metrics.estimate import Estimate, Reading
 from monitor.readings import closed_end, hour_of, load, moment, sheet_of, window_hours
 from monitor.report import charts
+from monitor.sheet import Sheet
 from monitor.store import has_table
 from monitor.sums.baseline import Baseline
 from monitor.verdicts import (
@@ -48,6 +47,7 @@ FEATURES_DRAWN = 12
 VERDICTS_LOOKED_AT = 60
 NUMBERS_SHOWN = 12
 WEEK, DAY = 168, 24
+D_JS_LIMIT = 0.1
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 TIMELINE = ("firing", "incident", "rollback", "override", "promote", "waive", "attest", "drill")
 SHOWN_AS = {
@@ -107,11 +107,11 @@ def collect(loaded: Loaded, *, stage: str, as_of: datetime, controls: str) -> Re
         with evidence_of(journal, loaded, stage, as_of, of_others=True) as others:
             valued = evaluated(others, every=True)
         with evidence_of(journal, loaded, stage, as_of) as evidence:
-            look = _Look(loaded, evidence, evidence.connection, as_of)
+            look, numbers = _Look(loaded, evidence, frozen, as_of), rules.load(checklists_of(loaded))
             sections = [
-                ("Reward", tuple(_reward(look, frozen, rules.load(checklists_of(loaded))))),
+                ("Reward", tuple(_reward(look, numbers))),
                 ("Constraints", tuple(_constraints(look))),
-                ("States", tuple(_states(look, frozen))),
+                ("States", tuple(_states(look))),
                 ("Actions", tuple(_actions(look))),
                 ("Value of the candidate", tuple(_value(look, valued))),
                 ("Log", tuple(_log(look))),
@@ -122,7 +122,7 @@ def collect(loaded: Loaded, *, stage: str, as_of: datetime, controls: str) -> Re
     line = _timeline(events, begin)
     if line is not None:
         sections.append(("What happened", (line,)))
-    known = incidents(e for e in events if e.kind in ("incident", "firing", "rollback"))
+    known = incidents(e for e in events if e.kind in FOLDS)
     ids = {f.id for _, figures in sections for f in figures}
     history = _history(told, stage)
     return Report(
@@ -132,7 +132,7 @@ def collect(loaded: Loaded, *, stage: str, as_of: datetime, controls: str) -> Re
             _row(f, name, history.get(place, []), ids)
             for f, name, place in zip(
                 verdict.findings, names(verdict),
-                _places((f.item, f.metric, f.key) for f in verdict.findings), strict=True,
+                places((f.item, f.metric, f.key) for f in verdict.findings), strict=True,
             )
         ),
         tuple((title, figures) for title, figures in sections if figures),
@@ -146,9 +146,9 @@ class _Look:
     decided in them, else of the policy in control, else of the incumbent."""
 
     def __init__(
-        self, loaded: Loaded, evidence: StoreEvidence, connection: duckdb.DuckDBPyConnection, as_of: datetime
+        self, loaded: Loaded, evidence: StoreEvidence, baseline: Baseline | None, as_of: datetime
     ) -> None:
-        self.loaded, self.evidence, self.connection = loaded, evidence, connection
+        self.loaded, self.evidence, self.baseline = loaded, evidence, baseline
         span = window_hours(loaded.config)
         self.end = closed_end(loaded.config, as_of, matured=False)
         wanted = min(hour_of(evidence.window_start), self.end - int(LEAST / timedelta(hours=1)))
@@ -157,16 +157,20 @@ class _Look:
         who = (evidence.policy, evidence.controlling, loaded.config.policies.incumbent)
         self.policy = next((p for p in who if self._of(p, "reward_mean")), evidence.controlling)
 
+    def sheet(self, start: int, end: int, span: int) -> Sheet:
+        """The sums of some of its hours, to be cut into stretches of `span` hours."""
+        return sheet_of(self.evidence.connection, self.loaded.config, self.baseline, start, end, span)
+
     def readings(self, metric: str, key: str = "") -> list[Reading]:
         if METRICS[metric].per.startswith("pair"):
             return self._of(self.evidence.controlling, metric, key, self.evidence.policy)
         return self._of("" if METRICS[metric].per == "log" else self.policy, metric, key)
 
     def _of(self, policy: str, metric: str, key: str = "", candidate: str = "") -> list[Reading]:
-        if not has_table(self.connection, "readings"):
+        if not has_table(self.evidence.connection, "readings"):
             return []
         found = load(
-            self.connection,
+            self.evidence.connection,
             'metric = ? AND "key" = ? AND policy_id = ? AND candidate_id = ? '
             "AND window_start >= ? AND window_end <= ?",
             [metric, key, policy, candidate, self.start, self.end],
@@ -191,7 +195,7 @@ def constraint(loaded: Loaded, as_of: datetime, stage: str, name: str) -> Figure
         Journal(store_of(loaded).journal) as journal,
         evidence_of(journal, loaded, stage, as_of) as evidence,
     ):
-        look = _Look(loaded, evidence, evidence.connection, as_of)
+        look = _Look(loaded, evidence, None, as_of)
         return next(_constraint(look, name), None)
 
 
@@ -206,13 +210,13 @@ def points(found: Sequence[Reading]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _reward(look: _Look, baseline: Baseline | None, numbers: Mapping[str, rules.Rule]) -> Iterator[Figure]:
+def _reward(look: _Look, numbers: Mapping[str, rules.Rule]) -> Iterator[Figure]:
     windows = int(numbers["reward_drop"].numbers.get("windows", WEEK)) if "reward_drop" in numbers else WEEK
     yield from look.figure(
         "reward_mean",
         f"Mean reward by window, with the mean of the {windows} windows before and 2 and 3 σ", sigmas=windows,
     )
-    drawn = list(_quantiles(look, baseline))
+    drawn = list(_quantiles(look))
     if drawn:
         last = drawn[-1]
         yield Figure(
@@ -222,15 +226,13 @@ def _reward(look: _Look, baseline: Baseline | None, numbers: Mapping[str, rules.
             charts.quantiles_over_time(drawn, "reward"), ("day", *QUANTILES),
             tuple((str(d["at"])[:10], *(number(d[q]) for q in QUANTILES)) for d in drawn[-NUMBERS_SHOWN:]),
         )  # fmt: skip
-    yield from look.figure(
-        "reward_dip", "Dip of the rewards: how far from one mode", lines=()
-    )
+    yield from look.figure("reward_dip", "Dip of the rewards: how far from one mode")
 
 
-def _quantiles(look: _Look, baseline: Baseline | None) -> Iterator[dict[str, Any]]:
+def _quantiles(look: _Look) -> Iterator[dict[str, Any]]:
     """The quantiles of the rewards of each whole day that has them."""
     first, last = -(-look.start // DAY) * DAY, look.end // DAY * DAY
-    sheet = sheet_of(look.connection, look.loaded.config, baseline, first, max(first, last), DAY)
+    sheet = look.sheet(first, max(first, last), DAY)
     for day in range(first, last, DAY):
         found = {q: sheet.estimate(f"reward_{q}", look.policy, day, day + DAY).value for q in QUANTILES}
         if all(map(math.isfinite, found.values())):
@@ -252,14 +254,14 @@ def _constraint(look: _Look, name: str) -> Iterator[Figure]:
     )
 
 
-def _states(look: _Look, baseline: Baseline | None) -> Iterator[Figure]:
+def _states(look: _Look) -> Iterator[Figure]:
     found = {f: look.readings("state_js", f) for f in look.loaded.config.state.features}
     newest = {f: _last(rows) for f, rows in found.items() if rows}
     ranked = sorted(newest, key=lambda f: -newest[f])
     order = ranked[:FEATURES_DRAWN]
     if not order:
         return
-    limit = 0.1
+    limit = D_JS_LIMIT
     drawn = [{"key": f, **point} for f in order for point in points(found[f])]
     worst = ", ".join(f"{f} {number(newest[f])}" for f in order[:3])
     rest = len(newest) - len(order)
@@ -269,8 +271,10 @@ def _states(look: _Look, baseline: Baseline | None) -> Iterator[Figure]:
         f"Newest: {worst}; limit {number(limit)}.{more}", charts.multiples(drawn, order, "D_JS", limit),
         ("feature", "newest D_JS"), tuple((f, number(newest[f])) for f in ranked),
     )  # fmt: skip
-    if baseline is not None:
-        shares = [row for f in order for row in _shares(look, baseline, f)]
+    if look.baseline is not None:
+        sheet = look.sheet(look.start, look.end, look.end - look.start)
+        frozen = look.baseline.body["features"]
+        shares = [row for f in order for row in _shares(look, sheet, f, frozen[f])]
         if shares:
             yield Figure(
                 "state_shares", "The same features by bin: baseline beside the evidence",
@@ -278,22 +282,24 @@ def _states(look: _Look, baseline: Baseline | None) -> Iterator[Figure]:
             )  # fmt: skip
 
 
-def _shares(look: _Look, baseline: Baseline, feature: str) -> Iterator[dict[str, Any]]:
-    body = baseline.body["features"][feature]
-    span = look.end - look.start
-    sheet = sheet_of(look.connection, look.loaded.config, baseline, look.start, look.end, span)
+def _shares(
+    look: _Look, sheet: Sheet, feature: str, body: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Shares of each bin of one feature, in the baseline (`body` is what was frozen of it) and now."""
     cells = sheet.cells("state", look.policy, "", feature, look.start, look.end)
-    now: dict[int, float] = {}
-    for code, n in zip(cells.key, cells.columns["n"], strict=True):
-        now[int(code)] = now.get(int(code), 0.0) + float(n)
-    then: dict[int, float] = {}
-    counts = body["counts"]
-    for code, n in zip(counts["bin"], counts["n"], strict=True):
-        then[int(code)] = then.get(int(code), 0.0) + float(n)
+    now = _by_bin(cells.key, cells.columns["n"])
+    then = _by_bin(body["counts"]["bin"], body["counts"]["n"])
     totals = sum(then.values()), sum(now.values())
     for code in sorted({*now, *then}) if all(totals) else ():
-        shares = {"baseline": then.get(code, 0.0) / totals[0], "current": now.get(code, 0.0) / totals[1]}
+        shares = {"baseline": then[code] / totals[0], "current": now[code] / totals[1]}
         yield {"key": feature, "bin": _bin(body, code), "place": code, **shares}
+
+
+def _by_bin(codes: Iterable[Any], counts: Iterable[Any]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for code, n in zip(codes, counts, strict=True):
+        found[int(code)] += float(n)  # type: ignore[assignment]
+    return found
 
 
 def _bin(body: Mapping[str, Any], code: int) -> str:
@@ -335,7 +341,7 @@ def _value(look: _Look, found: Evaluation) -> Iterator[Figure]:
         )  # fmt: skip
         yield Figure(
             "snips", "Estimates of the candidate's value, side by side", says,
-            charts.forest(drawn, unit, None), ("estimator", "value", "believe it", "because"),
+            charts.forest(drawn, unit), ("estimator", "value", "believe it", "because"),
             tuple((v.metric, _interval(v.estimate), v.believe, v.because) for v in rows),
         )  # fmt: skip
     zero = [charts.Line("no difference", 0.0, charts.MUTED)]
@@ -399,7 +405,7 @@ def _what(event: Event) -> str:
             return f"{body.get('item', event.subject)} by {body.get('by', '')}: {body.get('reason', '')}"
 
 
-def _places(named: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str, int]]:
+def places(named: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str, int]]:
     """What tells a finding from others of its verdict: item, metric, key, and which of several such it is."""
     seen: Counter[tuple[str, str, str]] = Counter()
     for name in named:
@@ -413,23 +419,16 @@ def _history(told: Sequence[Event], stage: str) -> dict[tuple[str, str, str, int
     found: dict[tuple[str, str, str, int], list[float | None]] = {}
     for event in mine:
         said = event.body.get("findings", [])
-        places = _places((one["item"], one["metric"], one["key"]) for one in said)
-        for place, one in zip(places, said, strict=True):
+        numbered = places((one["item"], one["metric"], one["key"]) for one in said)
+        for place, one in zip(numbered, said, strict=True):
             found.setdefault(place, []).append(one["value"])
     return found
 
 
 def _row(found: Finding, name: str, history: Sequence[float | None], ids: set[str]) -> Row:
     plot = next((i for i in (_id(found.metric, found.key), found.metric) if i in ids), "")
-    value = ""
-    if math.isfinite(found.value):
-        unit = f" {found.unit}" if found.unit else ""
-        between = (
-            f" [{number(found.low)}, {number(found.high)}]"
-            if math.isfinite(found.low) and math.isfinite(found.high) else ""
-        )  # fmt: skip
-        limit = f"; limit {number(found.limit)}" if math.isfinite(found.limit) else ""
-        value = f"{number(found.value)}{between}{unit}{limit}"
+    limit = f"; limit {number(found.limit)}" if math.isfinite(found.limit) else ""
+    value = f"{_interval(found)}{limit}" if math.isfinite(found.value) else ""
     return Row(found, name, sentence(found), value, (*history, found.value), plot)
 
 
@@ -439,7 +438,7 @@ def _newest(found: Sequence[Reading], unit: str, lines: Sequence[charts.Line]) -
     return f"Window of {last.window_start:%Y-%m-%d %H:%M} UTC: {_interval(last.estimate)}{levels}."
 
 
-def _interval(estimate: Any) -> str:
+def _interval(estimate: Estimate | Finding) -> str:
     low, high = estimate.low, estimate.high
     between = f" [{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
     return f"{number(estimate.value)}{between}{' ' + estimate.unit if estimate.unit else ''}"

@@ -103,7 +103,7 @@ def build(
         text = env.get_template(name).render(session=session, access=access, **values)
         response = HTMLResponse(text, status)
         if session is not None and session.id:
-            response.set_cookie(COOKIE, session.id, httponly=True, samesite="strict", path="/")
+            _remember(response, session)
         return response
 
     def route(
@@ -227,7 +227,7 @@ def build(
         if session is None:
             return html("login.html.j2", None, 403, error="This token is not known.")
         response = RedirectResponse("/", 303)
-        response.set_cookie(COOKIE, session.id, httponly=True, samesite="strict", path="/")
+        _remember(response, session)
         return response
 
     def logout(request: Request, session: Session) -> Response:
@@ -321,6 +321,10 @@ async def _form(request: Request, session: Session | None) -> dict[str, str]:
     if session is not None and not (session.form and Access.own_form(session, fields.get("form", ""))):
         raise Refused(403, "This form was not sent from a page of yours; nothing was done. Load it again.")
     return fields
+
+
+def _remember(response: Response, session: Session) -> None:
+    response.set_cookie(COOKIE, session.id, httponly=True, samesite="strict", path="/")
 
 
 def _said(form: Mapping[str, str], *names: str) -> None:

@@ -15,7 +15,7 @@ from gates import passes
 from gates.outcome import Outcome
 from gates.stages import STAGES
 from monitor.config import Loaded
-from monitor.incidents import unresolved
+from monitor.incidents import FOLDS, unresolved
 from monitor.journal import Event, Journal, JournalError
 from monitor.store import StoreError, has_table, opened
 from monitor.verdicts import store_of
@@ -84,7 +84,7 @@ def _families(loaded: Loaded, now: datetime, kept: Kept) -> Iterator[Any]:
     with Journal(store.journal, busy_seconds=1.0) as journal:
         beat, runs = journal.heartbeat("run"), journal.newest("run")
         verdicts = journal.events("verdict", subject=config.policies.candidate)
-        events = journal.events("incident", "firing", "rollback")
+        events = journal.events(*FOLDS)
         waiting = journal.undelivered()
     if beat is not None:
         age = (now - beat) / timedelta(seconds=1)

@@ -12,15 +12,14 @@ from gates import passes
 from gates.stages import STAGES
 from monitor.button import open_overrides
 from monitor.config import Loaded
-from monitor.incidents import Incident, incidents
+from monitor.incidents import FOLDS, Incident, incidents
 from monitor.journal import Event, Journal
 from monitor.level import effective_level
-from monitor.report.collect import SHOWN_AS, shown
+from monitor.report.collect import SHOWN_AS, places, shown
 from monitor.road import KINDS, others, road
 from monitor.status import in_control
 from monitor.verdicts import store_of
 
-ABOUT = ("incident", "firing", "rollback")
 POLICIES_SHOWN = 8
 VERDICTS_SHOWN = 200
 PAST_SHOWN = 30
@@ -59,7 +58,7 @@ def board(loaded: Loaded, now: datetime, environ: Mapping[str, str]) -> Board:
         arms = journal.events("arm")
         last, waiting = journal.heartbeat("run"), len(journal.undelivered())
         unfinished = tuple(open_overrides(journal))
-    known = incidents(e for e in told if e.kind in ABOUT)
+    known = incidents(e for e in told if e.kind in FOLDS)
     policies = [config.policies.candidate, *others(events, config.policies.candidate)[:POLICIES_SHOWN]]
     return Board(
         in_control(loaded, environ), effective_level(arms, config.acting), last,
@@ -95,7 +94,7 @@ class One:
 def incident(loaded: Loaded, name: str) -> One | None:
     """One incident, None where there is none of this name."""
     with Journal(store_of(loaded).journal, busy_seconds=2.0) as journal:
-        events = journal.events(*ABOUT)
+        events = journal.events(*FOLDS)
     found = incidents(events).get(name)
     if found is None:
         return None
@@ -131,21 +130,16 @@ def difference(loaded: Loaded, seq: int) -> tuple[Event, Event | None, list[Chan
         return None
     same = [e for e in events if e.seq < seq and all(e.body[k] == here.body[k] for k in ("policy", "stage"))]
     before = same[-1] if same else None
-    old, new = _by_name(before), _by_name(here)
+    old, new = _by_place(before), _by_place(here)
     changes = []
-    for name in [*new, *(n for n in old if n not in new)]:
-        was, now = old.get(name), new.get(name)
+    for place in [*new, *(p for p in old if p not in new)]:
+        was, now = old.get(place), new.get(place)
+        name = " ".join(filter(None, place[:3])) + (f" ({place[3] + 1})" if place[3] else "")
         a, b = (str(f["outcome"]) if f else "" for f in (was, now))
         changes.append(Change(name, a, b, str((now or was or {}).get("message", "")), a != b))
     return here, before, sorted(changes, key=lambda c: not c.changed)
 
 
-def _by_name(event: Event | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for one in event.body.get("findings", []) if event else []:
-        name = " ".join(filter(None, (one["item"], one["metric"], one["key"])))
-        number = 1
-        while (place := name if number == 1 else f"{name} ({number})") in found:
-            number += 1
-        found[place] = one
-    return found
+def _by_place(event: Event | None) -> dict[tuple[str, str, str, int], dict[str, Any]]:
+    found = event.body.get("findings", []) if event else []
+    return dict(zip(places((f["item"], f["metric"], f["key"]) for f in found), found, strict=True))
