@@ -111,7 +111,7 @@ def collect(loaded: Loaded, *, stage: str, as_of: datetime, controls: str) -> Re
             sections = [
                 ("Reward", tuple(_reward(look, numbers))),
                 ("Constraints", tuple(_constraints(look))),
-                ("States", tuple(_states(look))),
+                ("States", tuple(_states(look, numbers))),
                 ("Actions", tuple(_actions(look))),
                 ("Value of the candidate", tuple(_value(look, valued))),
                 ("Log", tuple(_log(look))),
@@ -254,20 +254,20 @@ def _constraint(look: _Look, name: str) -> Iterator[Figure]:
     )
 
 
-def _states(look: _Look) -> Iterator[Figure]:
+def _states(look: _Look, numbers: Mapping[str, rules.Rule]) -> Iterator[Figure]:
     found = {f: look.readings("state_js", f) for f in look.loaded.config.state.features}
     newest = {f: _last(rows) for f, rows in found.items() if rows}
     ranked = sorted(newest, key=lambda f: -newest[f])
     order = ranked[:FEATURES_DRAWN]
     if not order:
         return
-    limit = D_JS_LIMIT
+    limit = float(numbers["state_shift"].numbers["limit"]) if "state_shift" in numbers else D_JS_LIMIT
     drawn = [{"key": f, **point} for f in order for point in points(found[f])]
     worst = ", ".join(f"{f} {number(newest[f])}" for f in order[:3])
     rest = len(newest) - len(order)
     more = f" {rest} more features, all below these, are not drawn." if rest else ""
     yield Figure(
-        "state_js", "Distance of the states from the baseline (D_JS, bits), the worst first",
+        "state_js", "Distance of the states from the baseline (D_JS, nat), the worst first",
         f"Newest: {worst}; limit {number(limit)}.{more}", charts.multiples(drawn, order, "D_JS", limit),
         ("feature", "newest D_JS"), tuple((f, number(newest[f])) for f in ranked),
     )  # fmt: skip
